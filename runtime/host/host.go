@@ -1,0 +1,42 @@
+// Package host is what a role asks of the machine it runs on: sockets, files,
+// a log and a place for metrics. It knows no role. Its law: a role opens,
+// dials and reads only through its Host, so that one place can move a port or
+// a path without a word changing in a configuration file.
+package host
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Host is one machine as a role sees it.
+type Host struct {
+	Log *slog.Logger
+	// Listen opens a stream listener on an address as a file wrote it. For
+	// network "tcp" it returns a *net.TCPListener, so that splice(2) works.
+	Listen func(ctx context.Context, network, address string) (net.Listener, error)
+	// Dial connects to an address as a file wrote it.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// ReadFile reads a certificate, key or secret by the path a file wrote.
+	ReadFile func(path string) ([]byte, error)
+	Metrics  *prometheus.Registry
+}
+
+// Machine is this machine, with nothing moved.
+func Machine(log *slog.Logger) *Host {
+	var lc net.ListenConfig
+	// kas and agents keep their own clocks; the kernel's probes only find
+	// peers that vanished, so Go's default of 15 s is enough for both.
+	var d net.Dialer
+	return &Host{
+		Log:      log,
+		Listen:   lc.Listen,
+		Dial:     d.DialContext,
+		ReadFile: os.ReadFile,
+		Metrics:  prometheus.NewRegistry(),
+	}
+}
