@@ -1,0 +1,186 @@
+// Package gitlab is the one client of GitLab's internal API: what kas asks
+// about agents and about CI jobs. It knows neither listeners nor tunnels. Its
+// law: a token goes to GitLab and nowhere else, never into an error or a log.
+package gitlab
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"kasgen/runtime/host"
+)
+
+// Errors that callers tell apart; anything else means GitLab could not answer.
+var (
+	ErrUnauthorized = errors.New("unauthorized") // 401
+	ErrForbidden    = errors.New("forbidden")    // 403
+	ErrNotFound     = errors.New("not found")    // 404
+)
+
+// Denied says whether GitLab answered, and the answer was no. Such an answer
+// may be remembered; a failure to answer may not.
+func Denied(err error) bool {
+	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrForbidden) || errors.Is(err, ErrNotFound)
+}
+
+// maxAnswer bounds an answer of GitLab in bytes. The largest, the agents that
+// a job may use, stays far below a megabyte.
+const maxAnswer = 16 << 20
+
+// Client asks one GitLab.
+type Client struct {
+	base   *url.URL
+	secret []byte
+	http   *http.Client
+	agent  string
+}
+
+// Options say which GitLab and how it is reached.
+type Options struct {
+	Address    string // http(s)://host[:port][/path]
+	SecretFile string // base64 of the key that signs kas's JWT
+	CAFile     string // PEM; empty: the system's roots
+	UserAgent  string
+}
+
+// New reads the secret and the CA and contacts nobody.
+func New(h *host.Host, o Options) (*Client, error) {
+	base, err := url.Parse(o.Address)
+	if err != nil || base.Host == "" {
+		return nil, fmt.Errorf("gitlab.address %q is not a URL", o.Address)
+	}
+	secret, err := ReadSecret(h, o.SecretFile)
+	if err != nil {
+		return nil, fmt.Errorf("gitlab.authentication_secret_file: %w", err)
+	}
+	transport := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         h.Dial,
+		TLSHandshakeTimeout: 10 * time.Second,
+		MaxIdleConnsPerHost: 16,
+		IdleConnTimeout:     90 * time.Second,
+		ForceAttemptHTTP2:   true,
+	}
+	if o.CAFile != "" {
+		pem, err := h.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("gitlab.ca_certificate_file: %w", err)
+		}
+		roots, err := x509.SystemCertPool()
+		if err != nil {
+			roots = x509.NewCertPool()
+		}
+		if !roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("gitlab.ca_certificate_file: no certificate in %s", o.CAFile)
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+	}
+	return &Client{base: base, secret: secret, agent: o.UserAgent,
+		http: &http.Client{Transport: transport, CheckRedirect: refuseRedirect}}, nil
+}
+
+// refuseRedirect keeps tokens at the host that the configuration names.
+func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// Close drops idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// ReadSecret reads a file with the base64 form of an HMAC key. Newlines in it
+// do no harm.
+func ReadSecret(h *host.Host, path string) ([]byte, error) {
+	text, err := h.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, fmt.Errorf("%s does not hold base64", path)
+	}
+	if len(key) == 0 {
+		return nil, fmt.Errorf("%s is empty", path)
+	}
+	return key, nil
+}
+
+// token is the JWT by which GitLab knows kas: HS256, 30 s, 5 s of slack for
+// clocks that differ.
+func (c *Client) token() (string, error) {
+	now := time.Now()
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
+		Issuer:    "gitlab-kas",
+		Audience:  jwt.ClaimStrings{"gitlab"},
+		IssuedAt:  jwt.NewNumericDate(now),
+		NotBefore: jwt.NewNumericDate(now.Add(-5 * time.Second)),
+		ExpiresAt: jwt.NewNumericDate(now.Add(30 * time.Second)),
+	}).SignedString(c.secret)
+}
+
+func (c *Client) get(ctx context.Context, path string, headers http.Header, signed bool, answer any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.JoinPath(path).String(), nil)
+	if err != nil {
+		return err
+	}
+	req.Header = headers
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.agent)
+	if signed {
+		t, err := c.token()
+		if err != nil {
+			return fmt.Errorf("signing the request to GitLab: %w", err)
+		}
+		req.Header.Set("Gitlab-Kas-Api-Request", t)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("asking GitLab: %w", err)
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized:
+		return ErrUnauthorized
+	case http.StatusForbidden:
+		return ErrForbidden
+	case http.StatusNotFound:
+		return ErrNotFound
+	default:
+		return &statusError{path: path, status: resp.StatusCode}
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(answer); err != nil {
+		return fmt.Errorf("reading GitLab's answer to %s: %w", path, err)
+	}
+	return nil
+}
+
+type statusError struct {
+	path   string
+	status int
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("GitLab answered %s with status %d", e.path, e.status)
+}
+
+// passing says whether another try may go better: a connection that failed,
+// or a 5xx.
+func passing(err error) bool {
+	var s *statusError
+	if errors.As(err, &s) {
+		return s.status >= 500
+	}
+	var op *net.OpError
+	return errors.As(err, &op) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+}

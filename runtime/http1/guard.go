@@ -1,0 +1,260 @@
+// Package http1 makes net/http's server strict. net/http accepts two things
+// that proxies in a row may read in two ways, which is how requests are
+// smuggled: a request with both Content-Length and Transfer-Encoding, and
+// header lines that are folded (RFC 9112, sections 6.1 and 5.2). By the time a
+// handler runs no trace of them is left, so they have to be seen in the bytes.
+// The package knows framing only, neither routes nor bodies. Its law: it
+// follows exactly the framing that net/http follows, and where it cannot be
+// sure it refuses.
+package http1
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// Guard is a server's connection whose requests are checked as they are read.
+type Guard struct {
+	net.Conn
+	scan  scanner
+	fault *Fault
+}
+
+// NewGuard checks what is read from c.
+func NewGuard(c net.Conn) *Guard { return &Guard{Conn: c} }
+
+// Fault is why a request was refused.
+type Fault struct{ Reason string }
+
+func (f *Fault) Error() string { return f.Reason }
+
+// Read reads and checks. After a faulty head it returns what came before it,
+// and then the fault, which makes net/http answer 400 and close.
+func (g *Guard) Read(p []byte) (int, error) {
+	if g.fault != nil {
+		return 0, g.fault
+	}
+	n, err := g.Conn.Read(p)
+	if n > 0 {
+		if fault := g.scan.feed(p[:n]); fault != nil {
+			g.fault = fault
+			if keep := g.scan.headStart; keep > 0 {
+				return keep, nil
+			}
+			return 0, fault
+		}
+	}
+	return n, err
+}
+
+// Write replaces net/http's bare answer to a faulty request by one that says
+// what is wrong.
+func (g *Guard) Write(p []byte) (int, error) {
+	if g.fault == nil || !bytes.HasPrefix(p, []byte("HTTP/1.1 400 Bad Request")) {
+		return g.Conn.Write(p)
+	}
+	body := "kasgen: " + g.fault.Reason + "\n"
+	answer := fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body)
+	if _, err := g.Conn.Write([]byte(answer)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Hijacked is the connection below, once no more requests are read from it.
+func (g *Guard) Hijacked() net.Conn { return g.Conn }
+
+// CloseWrite closes the sending direction.
+func (g *Guard) CloseWrite() error {
+	if w, ok := g.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return g.Conn.Close()
+}
+
+// maxLine bounds a line of which the guard needs the whole: a Content-Length,
+// Transfer-Encoding or Upgrade header, or a chunk's size.
+const maxLine = 1024
+
+type state uint8
+
+const (
+	inHead state = iota
+	inBody
+	inChunkSize
+	inChunkData
+	inChunkEnd
+	inTrailer
+	opaque // upgraded: no more requests
+)
+
+// scanner follows the framing of requests across reads.
+type scanner struct {
+	state state
+	left  int64  // of a body or chunk
+	line  []byte // the beginning of a line that went on beyond a read
+	long  bool   // line was cut at maxLine
+
+	lines             int // of the head so far
+	length            string
+	coding, hasLength bool
+	upgrade           bool
+
+	headStart int // where in the last chunk fed the current head began, 0 if before
+}
+
+func (s *scanner) feed(p []byte) *Fault {
+	s.headStart = 0
+	for at := 0; at < len(p); {
+		switch s.state {
+		case opaque:
+			return nil
+		case inBody, inChunkData:
+			n := min(int64(len(p)-at), s.left)
+			at += int(n)
+			if s.left -= n; s.left > 0 {
+				continue
+			}
+			if s.state == inChunkData {
+				s.state = inChunkEnd
+			} else {
+				s.reset(at)
+			}
+		default:
+			end := bytes.IndexByte(p[at:], '\n')
+			if end < 0 {
+				s.keep(p[at:])
+				return nil
+			}
+			line := p[at : at+end]
+			at += end + 1
+			if len(s.line) > 0 {
+				s.keep(line)
+				line = s.line
+			}
+			if fault := s.one(bytes.TrimSuffix(line, []byte("\r")), at); fault != nil {
+				return fault
+			}
+			s.line, s.long = s.line[:0], false
+		}
+	}
+	return nil
+}
+
+// keep remembers the beginning of a line that is not complete.
+func (s *scanner) keep(p []byte) {
+	room := maxLine - len(s.line)
+	if len(p) > room {
+		p, s.long = p[:room], true
+	}
+	s.line = append(s.line, p...)
+}
+
+func (s *scanner) reset(at int) {
+	*s = scanner{line: s.line[:0], headStart: at}
+}
+
+// one takes a whole line without its end.
+func (s *scanner) one(line []byte, at int) *Fault {
+	switch s.state {
+	case inHead:
+		return s.head(line, at)
+	case inChunkSize:
+		size, _, _ := strings.Cut(string(line), ";")
+		n, err := strconv.ParseUint(strings.TrimSpace(size), 16, 62)
+		if err != nil || s.long {
+			return &Fault{"the body has a chunk whose size is not a hexadecimal number"}
+		}
+		if s.left = int64(n); n == 0 {
+			s.state = inTrailer
+		} else {
+			s.state = inChunkData
+		}
+	case inChunkEnd:
+		s.state = inChunkSize
+	case inTrailer:
+		if len(line) == 0 {
+			s.reset(at)
+		}
+	}
+	return nil
+}
+
+func (s *scanner) head(line []byte, at int) *Fault {
+	if len(line) == 0 {
+		if s.lines == 0 {
+			return nil // empty lines before a request are skipped, as net/http does
+		}
+		return s.endOfHead(at)
+	}
+	s.lines++
+	if s.lines == 1 {
+		if bytes.HasPrefix(line, []byte("CONNECT ")) {
+			s.upgrade = true
+		}
+		return nil
+	}
+	if line[0] == ' ' || line[0] == '\t' {
+		return &Fault{"a header line begins with a space: folded headers are not accepted (RFC 9112, section 5.2)"}
+	}
+	// The three names that matter begin with C, T or U.
+	switch line[0] | 0x20 {
+	case 'c', 't', 'u':
+	default:
+		return nil
+	}
+	colon := bytes.IndexByte(line, ':')
+	if colon < 0 {
+		return nil // net/http answers 400
+	}
+	name := string(bytes.ToLower(bytes.TrimSpace(line[:colon])))
+	switch name {
+	case "content-length", "transfer-encoding", "upgrade":
+		if s.long {
+			return &Fault{fmt.Sprintf("the %s header is longer than %d bytes", name, maxLine)}
+		}
+	}
+	value := string(bytes.TrimSpace(line[colon+1:]))
+	switch name {
+	case "content-length":
+		if s.hasLength && s.length != value {
+			return &Fault{"the request has two Content-Length headers that differ"}
+		}
+		s.hasLength, s.length = true, value
+	case "transfer-encoding":
+		s.coding = true
+	case "upgrade":
+		s.upgrade = true
+	}
+	return nil
+}
+
+func (s *scanner) endOfHead(at int) *Fault {
+	if s.coding && s.hasLength {
+		return &Fault{"the request has both Content-Length and Transfer-Encoding (RFC 9112, section 6.1)"}
+	}
+	switch {
+	case s.upgrade:
+		// Either a 101 follows, and then these are no requests any more, or the
+		// handler closes the connection after its answer: see RefuseUpgrade.
+		s.state = opaque
+	case s.coding:
+		s.state = inChunkSize
+	case s.hasLength:
+		n, err := strconv.ParseUint(s.length, 10, 62)
+		if err != nil {
+			return &Fault{"the Content-Length header is not a number"}
+		}
+		if n == 0 {
+			s.reset(at)
+			return nil
+		}
+		s.state, s.left = inBody, int64(n)
+	default:
+		s.reset(at)
+	}
+	return nil
+}

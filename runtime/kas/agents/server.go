@@ -1,0 +1,101 @@
+package agents
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	_ "google.golang.org/grpc/encoding/gzip" // agents compress every call; without it each would fail as Unimplemented
+	"google.golang.org/grpc/keepalive"
+
+	"kasgen/runtime/kas/wire"
+)
+
+// NewServer is a gRPC server for agents. It takes connections whose TLS has
+// been ended already; m is max_connection_age.
+func NewServer(m time.Duration) *grpc.Server {
+	return grpc.NewServer(
+		grpc.Creds(connCredentials{}),
+		grpc.ForceServerCodecV2(wire.NewCodec()),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionAge:      m / 5,
+			MaxConnectionAgeGrace: m * 65 / 100,
+			// Balancers and nginx cut what is silent for 60 s.
+			Time: 50 * time.Second,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+			// Agents ping each 55 s, also when no call is open.
+			MinTime:             20 * time.Second,
+			PermitWithoutStream: true,
+		}),
+		// Thousands of agents are idle at a time; buffers of 32 KiB a
+		// direction would be most of what one costs.
+		grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(readBuffer),
+		grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			if err := Uncompressed(ctx); err != nil {
+				return nil, err
+			}
+			return next(ctx, req)
+		}),
+		grpc.StreamInterceptor(func(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			if err := Uncompressed(s.Context()); err != nil {
+				return err
+			}
+			return next(srv, s)
+		}),
+	)
+}
+
+// readBuffer is gRPC's read buffer for a connection, in bytes. It is held as
+// long as the agent is connected.
+const readBuffer = 8 << 10
+
+// ConnInfo is what is known of an agent's connection.
+type ConnInfo struct {
+	credentials.TLSInfo
+	Since time.Time
+}
+
+// AuthType implements credentials.AuthInfo.
+func (ConnInfo) AuthType() string { return "kasgen" }
+
+// connCredentials takes connections as they are: TLS, if any, is over.
+type connCredentials struct{}
+
+func (connCredentials) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	info := ConnInfo{Since: time.Now()}
+	info.SecurityLevel = credentials.NoSecurity
+	if t := tlsOf(c); t != nil {
+		info.State = t.ConnectionState()
+		info.SecurityLevel = credentials.PrivacyAndIntegrity
+	}
+	return c, info, nil
+}
+
+// tlsOf finds the TLS connection below wrappers.
+func tlsOf(c net.Conn) *tls.Conn {
+	for {
+		switch v := c.(type) {
+		case *tls.Conn:
+			return v
+		case interface{ NetConn() net.Conn }:
+			c = v.NetConn()
+		default:
+			return nil
+		}
+	}
+}
+
+func (connCredentials) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, net.ErrClosed // a server's credentials
+}
+
+func (connCredentials) Info() credentials.ProtocolInfo {
+	return credentials.ProtocolInfo{SecurityProtocol: "kasgen"}
+}
+func (c connCredentials) Clone() credentials.TransportCredentials { return c }
+func (connCredentials) OverrideServerName(string) error           { return nil }

@@ -1,0 +1,107 @@
+// Package sniff tells HTTP/2 from HTTP/1.1 by the first bytes of a connection,
+// whatever ALPN said, and hands the connection on. It knows neither routes nor
+// what the protocols carry. Its law: no byte is lost, and a client that sends
+// nothing is held no longer than the deadline.
+//
+// ALPN alone would not do: agents arrive with ALPN h2, without ALPN, and with
+// ALPN http/1.1 and an HTTP/2 preface all the same.
+package sniff
+
+import (
+	"fmt"
+	"net"
+	"time"
+)
+
+// Preface is what every HTTP/2 client sends first (RFC 9113, section 3.4).
+const Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// Protocol is what a connection speaks.
+type Protocol string
+
+// The protocols that a connection may speak.
+const (
+	HTTP1 Protocol = "http/1.1" // or anything that is not HTTP/2
+	HTTP2 Protocol = "h2"
+)
+
+// Detect reads until it is known what c speaks: a complete preface is HTTP/2,
+// the first byte that differs from it makes it HTTP/1.1. The connection that
+// it returns begins with the bytes that were read. The error is that of the
+// read; a deadline of 0 means none.
+func Detect(c net.Conn, limit time.Duration) (Protocol, net.Conn, error) {
+	if limit > 0 {
+		if err := c.SetReadDeadline(time.Now().Add(limit)); err != nil {
+			return "", nil, err
+		}
+	}
+	var buf [len(Preface)]byte
+	n := 0
+	protocol := HTTP2
+	for n < len(buf) && protocol == HTTP2 {
+		m, err := c.Read(buf[n:])
+		n += m
+		if string(buf[:n]) != Preface[:n] {
+			protocol = HTTP1
+			break
+		}
+		if err != nil && n < len(buf) {
+			return "", nil, fmt.Errorf("reading the first bytes (%d arrived): %w", n, err)
+		}
+	}
+	if limit > 0 {
+		if err := c.SetReadDeadline(time.Time{}); err != nil {
+			return "", nil, err
+		}
+	}
+	return protocol, Replay(c, buf[:n]), nil
+}
+
+// Replay is c with head before the bytes that it still has to read. head is
+// copied.
+func Replay(c net.Conn, head []byte) net.Conn {
+	if len(head) == 0 {
+		return c
+	}
+	return &replay{Conn: c, head: append([]byte(nil), head...)}
+}
+
+type replay struct {
+	net.Conn
+	head []byte
+}
+
+func (r *replay) Read(p []byte) (int, error) {
+	if len(r.head) == 0 {
+		return r.Conn.Read(p)
+	}
+	n := copy(p, r.head)
+	if r.head = r.head[n:]; len(r.head) == 0 {
+		r.head = nil
+	}
+	return n, nil
+}
+
+// CloseWrite closes the sending direction where the connection can.
+func (r *replay) CloseWrite() error { return CloseWrite(r.Conn) }
+
+// NetConn is the connection below, for those who look for a TLS state.
+func (r *replay) NetConn() net.Conn { return r.Conn }
+
+// Unread is what has not been read of the replayed bytes, and the connection
+// below, so that a copy may leave user space.
+func Unread(c net.Conn) ([]byte, net.Conn) {
+	if r, ok := c.(*replay); ok {
+		return r.head, r.Conn
+	}
+	return nil, c
+}
+
+// CloseWrite sends FIN or a TLS close_notify on a connection that can, and
+// closes one that cannot.
+func CloseWrite(c net.Conn) error {
+	if w, ok := c.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return c.Close()
+}
