@@ -11,9 +11,11 @@ package http1
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Guard is a server's connection whose requests are checked as they are read.
@@ -41,7 +43,9 @@ func (g *Guard) Read(p []byte) (int, error) {
 	if n > 0 {
 		if fault := g.scan.feed(p[:n]); fault != nil {
 			g.fault = fault
-			if keep := g.scan.headStart; keep > 0 {
+			// The lines before the faulty one go through: the server answers
+			// only to what it has begun to read.
+			if keep := g.scan.lineStart; keep > 0 {
 				return keep, nil
 			}
 			return 0, fault
@@ -61,8 +65,20 @@ func (g *Guard) Write(p []byte) (int, error) {
 	if _, err := g.Conn.Write([]byte(answer)); err != nil {
 		return 0, err
 	}
+	g.linger()
 	return len(p), nil
 }
+
+// linger reads for a moment what the client still sends: closing a connection
+// with unread bytes resets it, and the answer would be lost with it.
+func (g *Guard) linger() {
+	if g.CloseWrite() == nil && g.Conn.SetReadDeadline(time.Now().Add(lingerLimit)) == nil {
+		_, _ = io.CopyN(io.Discard, g.Conn, 256<<10) // whatever ends it, the connection is closed next
+	}
+}
+
+// lingerLimit is net/http's own, for the same purpose.
+const lingerLimit = 500 * time.Millisecond
 
 // Hijacked is the connection below, once no more requests are read from it.
 func (g *Guard) Hijacked() net.Conn { return g.Conn }
@@ -103,11 +119,11 @@ type scanner struct {
 	coding, hasLength bool
 	upgrade           bool
 
-	headStart int // where in the last chunk fed the current head began, 0 if before
+	lineStart int // where in the last chunk fed the current line began, 0 if before
 }
 
 func (s *scanner) feed(p []byte) *Fault {
-	s.headStart = 0
+	s.lineStart = 0
 	for at := 0; at < len(p); {
 		switch s.state {
 		case opaque:
@@ -121,7 +137,7 @@ func (s *scanner) feed(p []byte) *Fault {
 			if s.state == inChunkData {
 				s.state = inChunkEnd
 			} else {
-				s.reset(at)
+				s.reset()
 			}
 		default:
 			end := bytes.IndexByte(p[at:], '\n')
@@ -130,12 +146,13 @@ func (s *scanner) feed(p []byte) *Fault {
 				return nil
 			}
 			line := p[at : at+end]
+			s.lineStart = at
 			at += end + 1
 			if len(s.line) > 0 {
 				s.keep(line)
 				line = s.line
 			}
-			if fault := s.one(bytes.TrimSuffix(line, []byte("\r")), at); fault != nil {
+			if fault := s.one(bytes.TrimSuffix(line, []byte("\r"))); fault != nil {
 				return fault
 			}
 			s.line, s.long = s.line[:0], false
@@ -153,15 +170,15 @@ func (s *scanner) keep(p []byte) {
 	s.line = append(s.line, p...)
 }
 
-func (s *scanner) reset(at int) {
-	*s = scanner{line: s.line[:0], headStart: at}
+func (s *scanner) reset() {
+	*s = scanner{line: s.line[:0]}
 }
 
 // one takes a whole line without its end.
-func (s *scanner) one(line []byte, at int) *Fault {
+func (s *scanner) one(line []byte) *Fault {
 	switch s.state {
 	case inHead:
-		return s.head(line, at)
+		return s.head(line)
 	case inChunkSize:
 		size, _, _ := strings.Cut(string(line), ";")
 		n, err := strconv.ParseUint(strings.TrimSpace(size), 16, 62)
@@ -177,18 +194,18 @@ func (s *scanner) one(line []byte, at int) *Fault {
 		s.state = inChunkSize
 	case inTrailer:
 		if len(line) == 0 {
-			s.reset(at)
+			s.reset()
 		}
 	}
 	return nil
 }
 
-func (s *scanner) head(line []byte, at int) *Fault {
+func (s *scanner) head(line []byte) *Fault {
 	if len(line) == 0 {
 		if s.lines == 0 {
 			return nil // empty lines before a request are skipped, as net/http does
 		}
-		return s.endOfHead(at)
+		return s.endOfHead()
 	}
 	s.lines++
 	if s.lines == 1 {
@@ -232,7 +249,7 @@ func (s *scanner) head(line []byte, at int) *Fault {
 	return nil
 }
 
-func (s *scanner) endOfHead(at int) *Fault {
+func (s *scanner) endOfHead() *Fault {
 	if s.coding && s.hasLength {
 		return &Fault{"the request has both Content-Length and Transfer-Encoding (RFC 9112, section 6.1)"}
 	}
@@ -249,12 +266,12 @@ func (s *scanner) endOfHead(at int) *Fault {
 			return &Fault{"the Content-Length header is not a number"}
 		}
 		if n == 0 {
-			s.reset(at)
+			s.reset()
 			return nil
 		}
 		s.state, s.left = inBody, int64(n)
 	default:
-		s.reset(at)
+		s.reset()
 	}
 	return nil
 }

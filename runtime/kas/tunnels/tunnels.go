@@ -199,6 +199,17 @@ func (r *Registry) Idle(agentID int64) int {
 	return 0
 }
 
+// AllIdle is how many tunnels of all agents wait for a request.
+func (r *Registry) AllIdle() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, a := range r.agents {
+		n += len(a.idle)
+	}
+	return n
+}
+
 // Drain ends idle tunnels with OK and takes no new ones; those in use go on.
 func (r *Registry) Drain() {
 	r.mu.Lock()

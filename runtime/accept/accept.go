@@ -1,0 +1,177 @@
+// Package accept takes connections as far as the point where it is known what
+// they speak: PROXY header, TLS handshake, first bytes. It knows nothing of
+// requests. Its law: a client is held no longer than the limits say, one
+// client's silence or garbage is felt by nobody else, and a connection is
+// either handed on or closed.
+package accept
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+
+	"kasgen/runtime/sniff"
+)
+
+// Options say how connections begin.
+type Options struct {
+	Log       *slog.Logger
+	Proxy     byte          // the PROXY protocol's version that a connection must begin with; 0: none
+	TLS       *tls.Config   // nil: cleartext
+	Handshake time.Duration // for PROXY header and TLS together
+	Sniff     time.Duration // for the first bytes
+}
+
+// Listener accepts, classifies and hands on.
+type Listener struct {
+	Options
+	ln     net.Listener
+	handle func(sniff.Protocol, net.Conn)
+
+	mu      sync.Mutex
+	pending map[net.Conn]struct{}
+	closed  bool
+	work    sync.WaitGroup
+}
+
+// New takes connections from ln once Serve runs. handle gets each connection
+// on a goroutine of its own and owns it.
+func New(ln net.Listener, o Options, handle func(sniff.Protocol, net.Conn)) *Listener {
+	return &Listener{Options: o, ln: ln, handle: handle, pending: map[net.Conn]struct{}{}}
+}
+
+// Serve accepts until Close.
+func (l *Listener) Serve() error {
+	for wait := time.Duration(0); ; {
+		c, err := l.ln.Accept()
+		if err == nil {
+			wait = 0
+			l.begin(c)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		// Out of descriptors, say. Others will close theirs.
+		wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+		l.Log.Warn("accepting a connection", "listener", l.ln.Addr().String(), "error", err)
+		time.Sleep(wait)
+	}
+}
+
+// Close stops accepting, ends connections that are not handed on yet and waits
+// for those that are being handed on.
+func (l *Listener) Close() error {
+	err := l.ln.Close()
+	l.mu.Lock()
+	l.closed = true
+	for c := range l.pending {
+		c.Close()
+	}
+	l.mu.Unlock()
+	l.work.Wait()
+	return err
+}
+
+func (l *Listener) begin(c net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		c.Close()
+		return
+	}
+	l.pending[c] = struct{}{}
+	l.work.Add(1)
+	go func() {
+		protocol, conn, err := l.classify(c)
+		l.mu.Lock()
+		delete(l.pending, c)
+		l.mu.Unlock()
+		l.work.Done()
+		if err != nil {
+			l.refuse(c, err)
+			return
+		}
+		l.handle(protocol, conn)
+	}()
+}
+
+// refuse closes a connection that did not get as far as a request. A client
+// that just left, as health checks do, is no news.
+func (l *Listener) refuse(c net.Conn, err error) {
+	level := slog.LevelInfo
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+		level = slog.LevelDebug
+	}
+	l.Log.Log(context.Background(), level, "a connection ended before its first request", "client", c.RemoteAddr().String(), "error", err)
+	c.Close()
+}
+
+func (l *Listener) classify(raw net.Conn) (sniff.Protocol, net.Conn, error) {
+	if l.Handshake > 0 && (l.Proxy != 0 || l.TLS != nil) {
+		if err := raw.SetDeadline(time.Now().Add(l.Handshake)); err != nil {
+			return "", nil, err
+		}
+	}
+	conn := raw
+	if l.Proxy != 0 {
+		var err error
+		if conn, err = l.proxyHeader(raw); err != nil {
+			return "", nil, err
+		}
+	}
+	if l.TLS != nil {
+		t := tls.Server(conn, l.TLS)
+		if err := t.Handshake(); err != nil {
+			return "", nil, fmt.Errorf("TLS handshake: %w", err)
+		}
+		conn = t
+	}
+	if err := raw.SetDeadline(time.Time{}); err != nil {
+		return "", nil, err
+	}
+	return sniff.Detect(conn, l.Sniff)
+}
+
+// proxyHeader reads the PROXY header that has to be there.
+func (l *Listener) proxyHeader(c net.Conn) (net.Conn, error) {
+	// Large enough for a version 1 line (107 bytes) and any version 2 header
+	// without long TLVs; longer ones are read through.
+	r := bufio.NewReaderSize(c, 256)
+	header, err := proxyproto.Read(r)
+	if err != nil {
+		return nil, fmt.Errorf("reading the PROXY header: %w", err)
+	}
+	if header.Version != l.Proxy {
+		return nil, fmt.Errorf("the PROXY header is of version %d, not %d", header.Version, l.Proxy)
+	}
+	rest, err := r.Peek(r.Buffered())
+	if err != nil {
+		return nil, err
+	}
+	conn := sniff.Replay(c, rest)
+	if header.Command.IsLocal() {
+		return conn, nil // the balancer's own health check
+	}
+	return &proxied{Conn: conn, remote: header.SourceAddr, local: header.DestinationAddr}, nil
+}
+
+// proxied has the addresses that the balancer saw.
+type proxied struct {
+	net.Conn
+	remote, local net.Addr
+}
+
+func (p *proxied) RemoteAddr() net.Addr { return p.remote }
+func (p *proxied) LocalAddr() net.Addr  { return p.local }
+func (p *proxied) CloseWrite() error    { return sniff.CloseWrite(p.Conn) }
+func (p *proxied) NetConn() net.Conn    { return p.Conn }

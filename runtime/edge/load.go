@@ -1,0 +1,50 @@
+// Package edge is the listener in front of a kas: it ends TLS, looks at the
+// first bytes, and sends gRPC, agents' WebSockets and the Kubernetes API each
+// to the right place. It gets edge.yaml and a host, and knows neither spec nor
+// topology. Its law: what the file routes is what gets through; no other
+// upgrade, path or name does.
+package edge
+
+import (
+	"kasgen/internal/edgeconf"
+)
+
+// Config is an edge.yaml that can be run.
+type Config struct {
+	file *edgeconf.File
+}
+
+// Load reads and checks a file. It opens nothing. The error, where there is
+// one, is a diag.Findings.
+func Load(name string, data []byte) (*Config, error) {
+	f, err := edgeconf.Read(name, data)
+	if err != nil {
+		return nil, err
+	}
+	return &Config{file: f}, nil
+}
+
+// Binds are the addresses that New opens.
+func (c *Config) Binds() []string {
+	var binds []string
+	for _, l := range c.file.Listeners {
+		binds = append(binds, l.Address)
+	}
+	return binds
+}
+
+// Files are the certificates and keys that New reads.
+func (c *Config) Files() []string {
+	var files []string
+	for _, l := range c.file.Listeners {
+		if l.TLS != nil {
+			files = append(files, l.TLS.CertificateFile, l.TLS.KeyFile)
+		}
+	}
+	for _, u := range c.file.Upstreams {
+		if u.TLS != nil && u.TLS.CAFile != "" {
+			files = append(files, u.TLS.CAFile)
+		}
+	}
+	return files
+}

@@ -1,0 +1,156 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"kasgen/internal/edgeconf"
+	"kasgen/runtime/accept"
+	"kasgen/runtime/host"
+	"kasgen/runtime/http1"
+	"kasgen/runtime/sniff"
+)
+
+// Endpoint is an upstream in this process: a connection is handed over to it
+// rather than dialled.
+type Endpoint struct {
+	HTTP http.Handler
+	GRPC func(net.Conn) // nil: it takes no gRPC
+}
+
+// Server is an edge with open listeners.
+type Server struct {
+	log       *slog.Logger
+	drainTime time.Duration
+	listeners []*listener
+	upstreams map[string]*upstream
+	relays    relays
+	addrs     map[string]net.Addr
+}
+
+type listener struct {
+	conf   edgeconf.Listener
+	accept *accept.Listener
+	http   *http1.Server
+}
+
+// New reads certificates and opens every listener; nothing is served before
+// Serve. local are the endpoints in this process by their address in
+// kas-config.yaml; an upstream with TLS is never one of them.
+func (c *Config) New(ctx context.Context, h *host.Host, local map[string]Endpoint) (*Server, error) {
+	s := &Server{log: h.Log, drainTime: time.Duration(c.file.Drain), upstreams: map[string]*upstream{}, addrs: map[string]net.Addr{}}
+	for _, u := range c.file.Upstreams {
+		up, err := newUpstream(u, h, local, &s.relays)
+		if err != nil {
+			return nil, fmt.Errorf("edge: upstream %s: %w", u.Name, err)
+		}
+		s.upstreams[u.Name] = up
+	}
+	for _, l := range c.file.Listeners {
+		if err := s.open(ctx, h, l); err != nil {
+			s.close()
+			return nil, fmt.Errorf("edge: listener %s on %s: %w", l.Name, l.Address, err)
+		}
+	}
+	return s, nil
+}
+
+func (s *Server) open(ctx context.Context, h *host.Host, conf edgeconf.Listener) error {
+	o := accept.Options{Log: h.Log, Handshake: time.Duration(conf.Limits.Handshake), Sniff: time.Duration(conf.Limits.Sniff)}
+	switch conf.ProxyProtocol {
+	case edgeconf.ProxyV1:
+		o.Proxy = 1
+	case edgeconf.ProxyV2:
+		o.Proxy = 2
+	case edgeconf.ProxyNone:
+	}
+	if conf.TLS != nil {
+		var err error
+		if o.TLS, err = serverTLS(h, conf); err != nil {
+			return err
+		}
+	}
+	ln, err := h.Listen(ctx, "tcp", conf.Address)
+	if err != nil {
+		return err
+	}
+	s.addrs[conf.Address] = ln.Addr()
+	l := &listener{conf: conf}
+	l.http = http1.NewServer(ln.Addr(), s.router(conf), http1.Limits{
+		Header: time.Duration(conf.Limits.Header), Idle: time.Duration(conf.Limits.Idle), MaxHeaderBytes: conf.Limits.MaxHeaderBytes,
+	}, h.Log)
+	l.accept = accept.New(ln, o, func(p sniff.Protocol, conn net.Conn) {
+		if p == sniff.HTTP2 {
+			s.grpc(conf, conn)
+		} else {
+			l.http.Put(conn)
+		}
+	})
+	s.listeners = append(s.listeners, l)
+	return nil
+}
+
+// grpc sends a connection that opened with the HTTP/2 preface to where the
+// file says.
+func (s *Server) grpc(conf edgeconf.Listener, conn net.Conn) {
+	if conf.Routes.GRPC == "" {
+		s.log.Info("HTTP/2 was refused: the listener has no route for gRPC", "listener", conf.Name, "client", conn.RemoteAddr().String())
+		conn.Close()
+		return
+	}
+	s.upstreams[conf.Routes.GRPC].connect(conn)
+}
+
+// Addrs are the listeners' real addresses by those that the file names.
+func (s *Server) Addrs() map[string]net.Addr { return s.addrs }
+
+// Serve serves until ctx is done, then drains and closes.
+func (s *Server) Serve(ctx context.Context) error {
+	var g errgroup.Group
+	for _, l := range s.listeners {
+		g.Go(l.accept.Serve)
+		g.Go(l.http.Serve)
+	}
+	<-ctx.Done()
+	s.drain(context.WithoutCancel(ctx))
+	s.close()
+	return g.Wait()
+}
+
+// drain closes the listeners and gives requests and streams the drain time.
+// Connections handed over inside the process are their new owner's to drain.
+func (s *Server) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.drainTime)
+	defer cancel()
+	var work sync.WaitGroup
+	for _, l := range s.listeners {
+		if err := l.accept.Close(); err != nil {
+			s.log.Warn("closing a listener", "listener", l.conf.Name, "error", err)
+		}
+		work.Go(func() {
+			if err := l.http.HTTP().Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				s.log.Warn("draining requests", "listener", l.conf.Name, "error", err)
+			}
+		})
+	}
+	work.Go(func() { s.relays.drain(ctx) })
+	work.Wait()
+}
+
+func (s *Server) close() {
+	for _, l := range s.listeners {
+		l.accept.Close()
+		l.http.HTTP().Close()
+	}
+	for _, u := range s.upstreams {
+		u.close()
+	}
+}

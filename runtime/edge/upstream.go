@@ -1,0 +1,131 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"time"
+
+	"kasgen/internal/edgeconf"
+	"kasgen/runtime/host"
+)
+
+// upstream is where traffic goes: an endpoint in this process, or an address.
+type upstream struct {
+	log    *slog.Logger
+	conf   edgeconf.Upstream
+	local  *Endpoint
+	host   *host.Host
+	tls    *tls.Config
+	relays *relays
+	proxy  *httputil.ReverseProxy // for requests that upgrade nothing
+	http   *http.Transport
+}
+
+func newUpstream(conf edgeconf.Upstream, h *host.Host, local map[string]Endpoint, r *relays) (*upstream, error) {
+	u := &upstream{log: h.Log, conf: conf, host: h, relays: r}
+	if e, ok := local[conf.Address]; ok && conf.TLS == nil {
+		u.local = &e
+		return u, nil
+	}
+	if conf.TLS != nil {
+		u.tls = &tls.Config{ServerName: conf.TLS.ServerName, MinVersion: tls.VersionTLS12}
+		if conf.TLS.CAFile != "" {
+			pem, err := h.ReadFile(conf.TLS.CAFile)
+			if err != nil {
+				return nil, err
+			}
+			u.tls.RootCAs = x509.NewCertPool()
+			if !u.tls.RootCAs.AppendCertsFromPEM(pem) {
+				return nil, fmt.Errorf("no certificate in %s", conf.TLS.CAFile)
+			}
+		}
+	}
+	u.http = &http.Transport{
+		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return u.dial(ctx, "http/1.1") },
+		DisableCompression:  true, // what the client did not ask for is not undone here
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     50 * time.Second, // below kas's 60 s
+	}
+	u.proxy = &httputil.ReverseProxy{
+		Transport:     u.http,
+		FlushInterval: -1, // watches and logs are read as they come
+		ErrorLog:      slog.NewLogLogger(h.Log.Handler(), slog.LevelDebug),
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", conf.Address
+			r.Out.Host = r.In.Host
+			r.SetXForwarded()
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) { u.unreachable(w, r, err) },
+	}
+	return u, nil
+}
+
+// dial opens a connection of our own to the upstream.
+func (u *upstream) dial(ctx context.Context, alpn string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(u.conf.Connect))
+	defer cancel()
+	c, err := u.host.Dial(ctx, "tcp", u.conf.Address)
+	if err != nil || u.tls == nil {
+		return c, err
+	}
+	conf := u.tls.Clone()
+	conf.NextProtos = []string{alpn}
+	t := tls.Client(c, conf)
+	if err := t.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return t, nil
+}
+
+// connect hands a whole connection over: HTTP/2.
+func (u *upstream) connect(client net.Conn) {
+	if u.local != nil {
+		if u.local.GRPC == nil {
+			u.log.Info("HTTP/2 was refused: the upstream takes no gRPC", "upstream", u.conf.Name)
+			client.Close()
+			return
+		}
+		u.local.GRPC(client)
+		return
+	}
+	server, err := u.dial(context.Background(), "h2")
+	if err != nil {
+		u.log.Warn("an upstream cannot be reached", "upstream", u.conf.Name, "address", u.conf.Address, "error", err)
+		client.Close()
+		return
+	}
+	u.relays.join(client, server)
+}
+
+// serve answers one HTTP/1.1 request; token is the upgrade that it asks for.
+func (u *upstream) serve(w http.ResponseWriter, r *http.Request, token string) {
+	switch {
+	case u.local != nil:
+		u.local.HTTP.ServeHTTP(w, r)
+	case token != "":
+		u.upgrade(w, r)
+	default:
+		u.proxy.ServeHTTP(w, r)
+	}
+}
+
+func (u *upstream) unreachable(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // the client has gone
+	}
+	u.log.Warn("an upstream cannot be reached", "upstream", u.conf.Name, "address", u.conf.Address, "error", err)
+	fail(w, http.StatusBadGateway, "the upstream "+u.conf.Name+" ("+u.conf.Address+") cannot be reached")
+}
+
+func (u *upstream) close() {
+	if u.http != nil {
+		u.http.CloseIdleConnections()
+	}
+}

@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"kasgen/internal/kasrpc/prototool"
+	"kasgen/runtime/kas/wire"
+	"kasgen/runtime/sniff"
+)
+
+// writeLimit is how long one write to a client may take.
+const writeLimit = 20 * time.Second
+
+// switchProtocols waits for the answer to an upgrade. After a 101 it takes the
+// connection over, and the handler may return: it reports false. Any other
+// answer is passed on as usual.
+func (x *exchange) switchProtocols(stop func() bool) bool {
+	var f wire.Frame
+	if err := x.answer.next(&f); err != nil {
+		x.tunnel.Finish(err)
+		x.failure = err
+		return true
+	}
+	response := f.HTTP.GetHeader().GetResponse()
+	f.Free()
+	if response.GetStatusCode() != http.StatusSwitchingProtocols {
+		return x.refused(response)
+	}
+	// An empty body and the trailer come before the upgraded bytes.
+	for !x.answer.ended {
+		if err := x.answer.next(&f); err != nil {
+			x.tunnel.Finish(err)
+			x.failure = err
+			return true
+		}
+		f.Free()
+	}
+	s, err := x.hijack(response, stop)
+	if err != nil {
+		x.tunnel.Finish(err)
+		x.answered = true
+		x.failure = err
+		return true
+	}
+	x.proxy.streams.Add(1)
+	x.proxy.metrics.upgraded.Inc()
+	go s.down()
+	x.tunnel.FinishWith(s.up)
+	return false
+}
+
+// refused passes on an answer that is not 101.
+func (x *exchange) refused(response *prototool.HttpResponse) bool {
+	x.w.Header().Set("Connection", "close")
+	x.proxy.incoming(x.w.Header(), response)
+	x.answered = true
+	code := int(response.GetStatusCode())
+	if code < 200 || code > 599 {
+		x.failure = fmt.Errorf("the agent answered with status %d", code)
+		x.tunnel.Finish(x.failure)
+		return true
+	}
+	x.proxy.metrics.answered(code)
+	x.w.WriteHeader(code)
+	if err := x.closeSend(); err != nil {
+		x.failure = err
+		x.tunnel.Finish(err)
+		return true
+	}
+	x.tunnel.Finish(x.receive())
+	return true
+}
+
+// hijack takes the client's connection and writes the 101.
+func (x *exchange) hijack(response *prototool.HttpResponse, stop func() bool) (*stream, error) {
+	conn, buffered, err := http.NewResponseController(x.w).Hijack()
+	if err != nil {
+		return nil, fmt.Errorf("taking over the connection: %w", err)
+	}
+	// From here on the request's context says nothing of the client.
+	if !stop() {
+		conn.Close()
+		return nil, errClientGone
+	}
+	if u, ok := conn.(interface{ Hijacked() net.Conn }); ok {
+		conn = u.Hijacked()
+	}
+	x.proxy.incoming(x.w.Header(), response)
+	h := x.w.Header()
+	h["Upgrade"] = response.GetHeader()["Upgrade"].GetValue()
+	h.Set("Connection", "Upgrade")
+	var head bytes.Buffer
+	fmt.Fprintf(&head, "HTTP/1.1 101 %s\r\n", http.StatusText(http.StatusSwitchingProtocols))
+	if err := errors.Join(h.Write(&head), deadline(conn), write(conn, append(head.Bytes(), "\r\n"...))); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	x.proxy.metrics.answered(http.StatusSwitchingProtocols)
+	s := &stream{exchange: x, conn: conn, ended: make(chan struct{})}
+	// Bytes that the client sent before it saw the 101.
+	if n := buffered.Reader.Buffered(); n > 0 {
+		if s.early, err = buffered.Reader.Peek(n); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		s.early = bytes.Clone(s.early)
+	}
+	// The exchange lives as long as the stream; request, response and their
+	// buffers need not.
+	x.w, x.r = nil, nil
+	return s, nil
+}
+
+func deadline(c net.Conn) error {
+	return errors.Join(c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Now().Add(writeLimit)))
+}
+
+func write(w io.Writer, p []byte) error {
+	_, err := w.Write(p)
+	return err
+}
+
+// stream is an upgraded connection: client on one side, tunnel on the other.
+type stream struct {
+	*exchange
+	conn  net.Conn
+	early []byte        // sent by the client before the 101
+	ended chan struct{} // closed when the agent's direction has ended
+	bytes atomic.Int64  // written to the client
+}
+
+// down carries bytes from the agent to the client until the agent ends.
+func (s *stream) down() {
+	defer s.proxy.streams.Done()
+	defer s.proxy.metrics.upgraded.Dec()
+	defer close(s.ended)
+	// Closing ends the other direction too: what the cluster has ended is over.
+	defer s.conn.Close()
+	var f wire.Frame
+	for {
+		if err := s.answer.next(&f); err != nil {
+			if err != io.EOF {
+				s.proxy.Log.Debug("an upgraded stream broke off", "error", err)
+			} else if err := sniff.CloseWrite(s.conn); err != nil {
+				s.proxy.Log.Debug("closing towards the client", "error", err)
+			}
+			return
+		}
+		err := s.conn.SetWriteDeadline(time.Now().Add(writeLimit))
+		if err == nil {
+			_, err = f.WriteTo(s.conn)
+		}
+		s.bytes.Add(int64(f.Len()))
+		f.Free()
+		if err != nil {
+			s.proxy.Log.Debug("writing to the client of an upgraded stream", "error", err)
+			return
+		}
+	}
+}

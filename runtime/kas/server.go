@@ -1,0 +1,264 @@
+package kas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"kasgen/internal/kasconf"
+	"kasgen/runtime/accept"
+	"kasgen/runtime/gitlab"
+	"kasgen/runtime/host"
+	"kasgen/runtime/http1"
+	"kasgen/runtime/kas/agents"
+	"kasgen/runtime/kas/proxy"
+	"kasgen/runtime/kas/tunnels"
+	"kasgen/runtime/sniff"
+)
+
+// Limits of GitLab's kas for its HTTP listeners.
+const (
+	headerLimit    = 10 * time.Second
+	idleLimit      = 60 * time.Second
+	handshakeLimit = 10 * time.Second
+)
+
+// Server is a kas with open listeners.
+type Server struct {
+	log     *slog.Logger
+	file    *kasconf.File
+	gitlab  *gitlab.Client
+	service *agents.Service
+	tunnels *tunnels.Registry
+	grpc    *grpc.Server
+	proxy   *proxy.Proxy // nil: no kubernetes_api section
+
+	grpcConns  *sniff.Queue
+	websockets *http1.Server
+	api        *http1.Server
+	accepts    []*accept.Listener
+	observe    *http.Server
+	observeOn  net.Listener
+	ready      readiness
+	addrs      map[string]net.Addr
+}
+
+// New reads secrets and opens every listener of the file; nothing is served
+// before Serve. version names this kas to agents and clusters.
+func (c *Config) New(ctx context.Context, h *host.Host, version string) (*Server, error) {
+	client, err := gitlab.New(h, gitlab.Options{Address: c.file.Gitlab.Address, SecretFile: c.file.Gitlab.AuthenticationSecretFile,
+		CAFile: c.file.Gitlab.CACertificateFile, UserAgent: "gitlab-kas/kasgen-" + version})
+	if err != nil {
+		return nil, fmt.Errorf("kas: %w", err)
+	}
+	s := &Server{log: h.Log, file: c.file, gitlab: client, tunnels: tunnels.New(), addrs: map[string]net.Addr{}}
+	listen := c.file.Agent.Listen
+	maxAge := time.Duration(*listen.MaxConnectionAge)
+	s.service = agents.New(agents.Options{
+		Log: h.Log, GitLab: client, Tunnels: s.tunnels, ExternalURL: c.externalURL(), MaxConnectionAge: maxAge,
+		InfoTTL: time.Duration(*c.file.Agent.InfoCacheTTL), InfoErrorTTL: time.Duration(*c.file.Agent.InfoCacheErrorTTL),
+		PerTokenMinute: listen.ConnectionsPerTokenPerMinute, Connected: agents.NewConnected(),
+	})
+	s.grpc = agents.NewServer(maxAge)
+	s.service.RegisterOn(s.grpc)
+	h.Metrics.MustRegister(s.collectors()...)
+	if err := s.open(ctx, c, h, version); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (c *Config) externalURL() string {
+	if u := c.file.Gitlab.ExternalURL; u != nil {
+		return *u
+	}
+	return c.file.Gitlab.Address
+}
+
+func (s *Server) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "agents_registered_pods", Help: "Agent pods that have registered lately."},
+			func() float64 { return float64(len(s.service.Connected.Pods(time.Now()))) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "reverse_tunnels_idle", Help: "Reverse tunnels that wait for a request."},
+			func() float64 { return float64(s.tunnels.AllIdle()) }),
+	}
+}
+
+// open opens the listeners in the order of the file.
+func (s *Server) open(ctx context.Context, c *Config, h *host.Host, version string) error {
+	if err := s.openAgents(ctx, h); err != nil {
+		return err
+	}
+	if c.file.Agent.KubernetesAPI != nil {
+		if err := s.openProxy(ctx, c, h, version); err != nil {
+			return err
+		}
+	}
+	return s.openObservability(ctx, h)
+}
+
+func (s *Server) openAgents(ctx context.Context, h *host.Host) error {
+	l := s.file.Agent.Listen
+	o, err := options(h, l.CertificateFile, l.KeyFile, "h2", "http/1.1")
+	if err != nil {
+		return fmt.Errorf("kas: agent.listen: %w", err)
+	}
+	ln, err := h.Listen(ctx, network(l.Network), l.Address)
+	if err != nil {
+		return listenError("agent.listen", l.Address, err)
+	}
+	s.addrs[l.Address] = ln.Addr()
+	s.grpcConns = sniff.NewQueue(ln.Addr())
+	s.websockets = http1.NewServer(ln.Addr(), s.webSocketHandler(), httpLimits(), h.Log)
+	s.accepts = append(s.accepts, accept.New(ln, o, func(p sniff.Protocol, conn net.Conn) {
+		if p == sniff.HTTP2 {
+			s.grpcConns.Put(conn)
+		} else {
+			s.websockets.Put(conn)
+		}
+	}))
+	return nil
+}
+
+func (s *Server) openProxy(ctx context.Context, c *Config, h *host.Host, version string) error {
+	k := c.file.Agent.KubernetesAPI
+	o, err := options(h, k.Listen.CertificateFile, k.Listen.KeyFile, "http/1.1")
+	if err != nil {
+		return fmt.Errorf("kas: agent.kubernetes_api.listen: %w", err)
+	}
+	ln, err := h.Listen(ctx, network(k.Listen.Network), k.Listen.Address)
+	if err != nil {
+		return listenError("agent.kubernetes_api.listen", k.Listen.Address, err)
+	}
+	s.addrs[k.Listen.Address] = ln.Addr()
+	origin := ""
+	if u := c.file.Gitlab.ExternalURL; u != nil {
+		origin = *u
+	}
+	s.proxy = proxy.New(proxy.Options{
+		Log: h.Log, GitLab: s.gitlab, Tunnels: s.tunnels, Prefix: k.URLPathPrefix, Origin: origin,
+		AllowedTTL: time.Duration(*k.AllowedAgentCacheTTL), ErrorTTL: time.Duration(*k.AllowedAgentCacheErrorTTL),
+		FindTunnel: proxy.DefaultFindTunnel, LingerAfter: proxy.DefaultLinger, Version: version, Metrics: h.Metrics,
+	})
+	s.api = http1.NewServer(ln.Addr(), s.proxy, httpLimits(), h.Log)
+	s.accepts = append(s.accepts, accept.New(ln, o, func(_ sniff.Protocol, conn net.Conn) { s.api.Put(conn) }))
+	return nil
+}
+
+func httpLimits() http1.Limits {
+	return http1.Limits{Header: headerLimit, Idle: idleLimit, MaxHeaderBytes: http.DefaultMaxHeaderBytes}
+}
+
+// Addrs are the listeners' real addresses by those that the file names.
+func (s *Server) Addrs() map[string]net.Addr { return s.addrs }
+
+// Endpoint is one of kas's listeners for somebody in the same process, who has
+// ended TLS and classified the connection.
+type Endpoint struct {
+	HTTP http.Handler
+	GRPC func(net.Conn) // nil: no gRPC here
+}
+
+// Endpoints are the cleartext listeners by the address in the file. One with
+// TLS is missing: it takes TLS only, from the same process too.
+func (s *Server) Endpoints() map[string]Endpoint {
+	e := map[string]Endpoint{}
+	if l := s.file.Agent.Listen; l.CertificateFile == "" {
+		e[l.Address] = Endpoint{HTTP: s.webSocketHandler(), GRPC: s.grpcConns.Put}
+	}
+	if k := s.file.Agent.KubernetesAPI; k != nil && k.Listen.CertificateFile == "" {
+		e[k.Listen.Address] = Endpoint{HTTP: s.proxy}
+	}
+	return e
+}
+
+// Serve serves until ctx is done, then drains and closes.
+func (s *Server) Serve(ctx context.Context) error {
+	var g errgroup.Group
+	for _, a := range s.accepts {
+		g.Go(a.Serve)
+	}
+	g.Go(func() error { return s.grpc.Serve(s.grpcConns) })
+	g.Go(s.websockets.Serve)
+	if s.api != nil {
+		g.Go(s.api.Serve)
+	}
+	g.Go(s.serveObservability)
+	s.ready.set(true)
+	<-ctx.Done()
+	s.drain(context.WithoutCancel(ctx))
+	s.close()
+	return g.Wait()
+}
+
+// drain closes the listeners, lets what is under way finish for the time that
+// the file gives, and ends it then.
+func (s *Server) drain(ctx context.Context) {
+	s.ready.set(false)
+	limit := time.Duration(*s.file.Agent.Listen.ListenGracePeriod)
+	if k := s.file.Agent.KubernetesAPI; k != nil {
+		limit = time.Duration(*k.Listen.ShutdownGracePeriod)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for _, a := range s.accepts {
+		if err := a.Close(); err != nil {
+			s.log.Warn("closing a listener", "error", err)
+		}
+	}
+	s.service.Drain()
+	var g errgroup.Group
+	if s.api != nil {
+		g.Go(func() error { return shutdown(ctx, s.api.HTTP()) })
+		g.Go(func() error { s.proxy.Drain(ctx); return nil })
+	}
+	g.Go(func() error { return shutdown(ctx, s.websockets.HTTP()) })
+	if err := g.Wait(); err != nil {
+		s.log.Warn("draining kas", "error", err)
+	}
+	stopped := make(chan struct{})
+	go func() { s.grpc.GracefulStop(); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-ctx.Done():
+		s.grpc.Stop()
+		<-stopped
+	}
+}
+
+// shutdown waits for requests until ctx is done and closes what is left.
+func shutdown(ctx context.Context, h *http.Server) error {
+	err := h.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return h.Close()
+	}
+	return err
+}
+
+func (s *Server) close() {
+	for _, a := range s.accepts {
+		a.Close()
+	}
+	if s.grpcConns != nil {
+		s.grpcConns.Close()
+		s.websockets.HTTP().Close()
+	}
+	if s.api != nil {
+		s.api.HTTP().Close()
+	}
+	if s.observe != nil {
+		s.observe.Close()
+		s.observeOn.Close()
+	}
+	s.grpc.Stop()
+	s.gitlab.Close()
+}
