@@ -25,6 +25,11 @@ func (s *Server) router(conf edgeconf.Listener) http.Handler {
 	// The longest prefix wins, whatever the order in the file.
 	slices.SortStableFunc(routes, func(a, b route) int { return len(b.prefix) - len(a.prefix) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "PRI" {
+			w.Header().Set("Connection", "close")
+			fail(w, http.StatusBadRequest, "the connection begins almost, but not quite, like HTTP/2 (RFC 9113, section 3.4)")
+			return
+		}
 		for i := range routes {
 			if routes[i].matches(r.URL.Path) {
 				routes[i].serve(w, r)
