@@ -1,0 +1,44 @@
+# kasgen: `make demo` shows the main job, `make test` runs every test.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+.DEFAULT_GOAL := build
+GO ?= go
+# Test binaries link Kubernetes' client; two at a time is what a small machine bears.
+P ?= 2
+PACKAGES := haproxy nginx libnginx-mod-stream
+
+.PHONY: build demo test tools lint vet bench fuzz generate clean
+
+build: ## the kasgen binary
+	$(GO) build -trimpath -o kasgen .
+
+demo: build ## topology A: rendered, run, and every kubectl operation tried through it
+	./kasgen demo --topology=A --once
+
+tools: ## what tests need from Debian's packages
+	@.ci/tools $(PACKAGES)
+
+test: tools vet ## every test, with the race detector
+	$(GO) test -race -p $(P) -timeout 20m ./...
+
+vet:
+	$(GO) vet ./...
+
+lint: ## formatting, vet and golangci-lint
+	.ci/lint
+
+bench: ## every benchmark, in the form that benchstat reads
+	$(GO) test -run '^$$' -bench . -benchtime 1x -count $(or $(COUNT),1) -timeout 60m ./...
+
+FUZZTIME ?= 30s
+fuzz: ## each fuzz target for FUZZTIME
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
+	  done; done
+
+generate: ## Go code of the .proto files; needs protobuf-compiler and libprotobuf-dev
+	internal/kasrpc/generate.sh
+
+clean:
+	rm -rf kasgen .cache
