@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 
+	"kasgen/runtime/inflight"
 	"kasgen/runtime/sniff"
 )
 
@@ -13,7 +14,7 @@ import (
 type relays struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
-	work  sync.WaitGroup
+	work  inflight.Group
 }
 
 // join copies both ways until both have ended; the end of one direction is
@@ -25,7 +26,9 @@ func (r *relays) join(client, server net.Conn) {
 		r.conns = map[net.Conn]struct{}{}
 	}
 	r.conns[client] = struct{}{}
-	r.work.Go(func() {
+	leave := r.work.Enter()
+	go func() {
+		defer leave()
 		var other sync.WaitGroup
 		other.Go(func() { oneWay(server, client) })
 		oneWay(client, server)
@@ -35,7 +38,7 @@ func (r *relays) join(client, server net.Conn) {
 		r.mu.Lock()
 		delete(r.conns, client)
 		r.mu.Unlock()
-	})
+	}()
 }
 
 // oneWay copies from one connection to another. Cleartext on both sides stays
@@ -59,16 +62,13 @@ func oneWay(to, from net.Conn) {
 
 // drain waits for the streams until ctx is done, and ends them then.
 func (r *relays) drain(ctx context.Context) {
-	done := make(chan struct{})
-	go func() { r.work.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		r.mu.Lock()
-		for c := range r.conns {
-			c.Close()
-		}
-		r.mu.Unlock()
-		<-done
+	if r.work.Wait(ctx) == nil {
+		return
 	}
+	r.mu.Lock()
+	for c := range r.conns {
+		c.Close()
+	}
+	r.mu.Unlock()
+	_ = r.work.Wait(context.WithoutCancel(ctx)) // cannot fail
 }

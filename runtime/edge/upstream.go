@@ -34,7 +34,7 @@ func newUpstream(conf edgeconf.Upstream, h *host.Host, local map[string]Endpoint
 		return u, nil
 	}
 	if conf.TLS != nil {
-		u.tls = &tls.Config{ServerName: conf.TLS.ServerName, MinVersion: tls.VersionTLS12}
+		u.tls = &tls.Config{ServerName: conf.TLS.ServerName, MinVersion: tls.VersionTLS12, RootCAs: h.Roots}
 		if conf.TLS.CAFile != "" {
 			pem, err := h.ReadFile(conf.TLS.CAFile)
 			if err != nil {

@@ -74,6 +74,9 @@ func New(h *host.Host, o Options) (*Client, error) {
 		IdleConnTimeout:     90 * time.Second,
 		ForceAttemptHTTP2:   true,
 	}
+	if h.Roots != nil {
+		transport.TLSClientConfig = &tls.Config{RootCAs: h.Roots}
+	}
 	if o.CAFile != "" {
 		pem, err := h.ReadFile(o.CAFile)
 		if err != nil {
@@ -82,6 +85,9 @@ func New(h *host.Host, o Options) (*Client, error) {
 		roots, err := x509.SystemCertPool()
 		if err != nil {
 			roots = x509.NewCertPool()
+		}
+		if h.Roots != nil {
+			roots = h.Roots.Clone()
 		}
 		if !roots.AppendCertsFromPEM(pem) {
 			return nil, fmt.Errorf("gitlab.ca_certificate_file: no certificate in %s", o.CAFile)

@@ -6,6 +6,7 @@ package host
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"os"
@@ -23,7 +24,10 @@ type Host struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// ReadFile reads a certificate, key or secret by the path a file wrote.
 	ReadFile func(path string) ([]byte, error)
-	Metrics  *prometheus.Registry
+	// Roots are trusted where a file names no CA of its own; nil: the
+	// system's. Who changes it must not change the pool itself.
+	Roots   *x509.CertPool
+	Metrics *prometheus.Registry
 }
 
 // Machine is this machine, with nothing moved.

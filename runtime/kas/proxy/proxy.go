@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +18,7 @@ import (
 	"kasgen/runtime/cache"
 	"kasgen/runtime/gitlab"
 	"kasgen/runtime/http1"
+	"kasgen/runtime/inflight"
 	"kasgen/runtime/kas/tunnels"
 )
 
@@ -60,7 +60,7 @@ type Proxy struct {
 
 	ctx     context.Context // done when streams have to end
 	end     context.CancelFunc
-	streams sync.WaitGroup // upgraded ones: net/http no longer knows them
+	streams inflight.Group // upgraded ones: net/http no longer knows them
 }
 
 // New is a proxy with empty caches.
@@ -78,14 +78,11 @@ func New(o Options) *Proxy {
 
 // Drain waits for upgraded streams until ctx is done, and then ends them.
 func (p *Proxy) Drain(ctx context.Context) {
-	done := make(chan struct{})
-	go func() { p.streams.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-ctx.Done():
+	if p.streams.Wait(ctx) != nil {
+		p.Log.Info("upgraded streams are ended: the time to drain is over")
 	}
 	p.end()
-	<-done
+	_ = p.streams.Wait(context.WithoutCancel(ctx)) // cannot fail
 }
 
 // ServeHTTP answers one request.

@@ -42,16 +42,21 @@ func (x *exchange) switchProtocols(stop func() bool) bool {
 		}
 		f.Free()
 	}
+	// Counted before the client hears of it, so that a drain waits for it.
+	leave := x.proxy.streams.Enter()
 	s, err := x.hijack(response, stop)
 	if err != nil {
+		leave()
 		x.tunnel.Finish(err)
 		x.answered = true
 		x.failure = err
 		return true
 	}
-	x.proxy.streams.Add(1)
 	x.proxy.metrics.upgraded.Inc()
-	go s.down()
+	go func() {
+		defer leave()
+		s.down()
+	}()
 	x.tunnel.FinishWith(s.up)
 	return false
 }
@@ -138,7 +143,6 @@ type stream struct {
 
 // down carries bytes from the agent to the client until the agent ends.
 func (s *stream) down() {
-	defer s.proxy.streams.Done()
 	defer s.proxy.metrics.upgraded.Dec()
 	defer close(s.ended)
 	// Closing ends the other direction too: what the cluster has ended is over.
