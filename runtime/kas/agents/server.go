@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	_ "google.golang.org/grpc/encoding/gzip" // agents compress every call; without it each would fail as Unimplemented
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/keepalive"
 
 	"kasgen/runtime/kas/wire"
@@ -32,9 +33,16 @@ func NewServer(m time.Duration) *grpc.Server {
 			PermitWithoutStream: true,
 		}),
 		// Thousands of agents are idle at a time; buffers of 32 KiB a
-		// direction would be most of what one costs.
+		// direction would be most of what one costs. What reads ahead lies
+		// below, see package readahead.
 		grpc.SharedWriteBuffer(true),
-		grpc.ReadBufferSize(readBuffer),
+		// As large as the window that gRPC would come to by itself, but from
+		// the start: growing it takes a ping for each round trip, and updates
+		// for every 16 KiB until then.
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(4*streamWindow),
+		grpc.ReadBufferSize(0),
+		experimental.BufferPool(newBuffers()),
 		grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 			if err := Uncompressed(ctx); err != nil {
 				return nil, err
@@ -50,9 +58,9 @@ func NewServer(m time.Duration) *grpc.Server {
 	)
 }
 
-// readBuffer is gRPC's read buffer for a connection, in bytes. It is held as
-// long as the agent is connected.
-const readBuffer = 8 << 10
+// streamWindow is how many bytes an agent may send ahead of a slow client, for
+// each stream.
+const streamWindow = 1 << 20
 
 // ConnInfo is what is known of an agent's connection.
 type ConnInfo struct {

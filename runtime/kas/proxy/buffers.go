@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"io"
 	"sync"
 
 	"google.golang.org/grpc/mem"
+
+	"kasgen/runtime/kas/wire"
 )
 
 // chunkSize is how many bytes travel in one message to an agent. gRPC cuts
@@ -32,4 +35,12 @@ func (p *pool) Get(n int) *[]byte {
 func (p *pool) Put(b *[]byte) {
 	*b = (*b)[:cap(*b)]
 	p.buffers.Put(b)
+}
+
+// writeFrame writes a frame's bytes to a client.
+func (p *Proxy) writeFrame(w io.Writer, f *wire.Frame) error {
+	scratch := p.pool.Get(chunkSize)
+	defer p.pool.Put(scratch)
+	_, err := f.WriteTo(w, *scratch)
+	return err
 }

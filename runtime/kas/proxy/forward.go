@@ -228,7 +228,7 @@ func (x *exchange) pass(f *wire.Frame) error {
 	case f.IsData() && f.Upgrade:
 		return errors.New("the agent sent bytes of an upgraded stream, but nothing was upgraded")
 	case f.IsData():
-		if _, err := f.WriteTo(x.w); err != nil {
+		if err := x.proxy.writeFrame(x.w, f); err != nil {
 			return fmt.Errorf("%w: %w", errClientGone, err)
 		}
 		return rc.Flush()

@@ -159,7 +159,7 @@ func (s *stream) down() {
 		}
 		err := s.conn.SetWriteDeadline(time.Now().Add(writeLimit))
 		if err == nil {
-			_, err = f.WriteTo(s.conn)
+			err = s.proxy.writeFrame(s.conn, &f)
 		}
 		s.bytes.Add(int64(f.Len()))
 		f.Free()

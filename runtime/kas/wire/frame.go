@@ -40,9 +40,11 @@ func (f *Frame) Free() {
 	*f = Frame{}
 }
 
-// WriteTo writes the payload, in as many writes as it has buffers.
-func (f *Frame) WriteTo(w io.Writer) (int64, error) {
-	var written int64
+// WriteTo writes the payload in one write: a message lies in several buffers,
+// some of a few bytes, and each would be a system call or a TLS record.
+// scratch, where it is large enough, is what they are put together in.
+func (f *Frame) WriteTo(w io.Writer, scratch []byte) (int, error) {
+	whole := scratch[:0]
 	skip, left := f.offset, f.size
 	for _, b := range f.payload {
 		p := b.ReadOnlyData()
@@ -50,22 +52,17 @@ func (f *Frame) WriteTo(w io.Writer) (int64, error) {
 			skip -= len(p)
 			continue
 		}
-		p = p[skip:]
+		p = p[skip:min(len(p), skip+left)]
 		skip = 0
-		if len(p) > left {
-			p = p[:left]
+		if len(p) == f.size {
+			return w.Write(p)
 		}
-		if len(p) == 0 {
+		whole = append(whole, p...)
+		if left -= len(p); left == 0 {
 			break
 		}
-		n, err := w.Write(p)
-		written += int64(n)
-		if err != nil {
-			return written, err
-		}
-		left -= n
 	}
-	return written, nil
+	return w.Write(whole)
 }
 
 // headSize is more than the four tags and lengths before a payload can take.

@@ -89,7 +89,7 @@ func TestFrameReadsData(t *testing.T) {
 					t.Fatal(err)
 				}
 				var got bytes.Buffer
-				if _, err := f.WriteTo(&got); err != nil {
+				if _, err := f.WriteTo(&got, nil); err != nil {
 					t.Fatal(err)
 				}
 				if !f.IsData() || f.Upgrade != upgrade || f.Len() != n || !bytes.Equal(got.Bytes(), payload) {
@@ -143,8 +143,8 @@ func FuzzFrame(f *testing.F) {
 			return
 		}
 		var a, c bytes.Buffer
-		fast.WriteTo(&a)
-		slow.WriteTo(&c)
+		fast.WriteTo(&a, nil)
+		slow.WriteTo(&c, nil)
 		if fast.IsData() != slow.IsData() || fast.Upgrade != slow.Upgrade || !bytes.Equal(a.Bytes(), c.Bytes()) {
 			t.Fatalf("fast %+v, generated code %+v", fast, slow)
 		}

@@ -1,0 +1,129 @@
+// Package readahead reads TCP connections in large pieces and holds no buffer
+// while there is nothing to read. gRPC and TLS ask for a few bytes at a time;
+// a buffered reader below them would answer with few system calls, but keep
+// its buffer for as long as the connection is open, and most connections of a
+// kas are idle. The package knows nothing of what the bytes are. Its law: a
+// connection that waits owns no memory here.
+package readahead
+
+import (
+	"io"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// size is how much is read at once, in bytes.
+const size = 64 << 10
+
+// Pool lends buffers to connections.
+type Pool struct{ buffers sync.Pool }
+
+// NewPool is an empty pool.
+func NewPool() *Pool {
+	return &Pool{sync.Pool{New: func() any { b := make([]byte, size); return &b }}}
+}
+
+// Conn is a TCP connection that reads ahead. Like any net.Conn it has one
+// reader at a time.
+type Conn struct {
+	*net.TCPConn
+	raw  syscall.RawConn
+	pool *Pool
+	buf  *[]byte // lent while data is not empty
+	data []byte
+}
+
+// New wraps c if it is a TCP connection, and returns any other as it is.
+func New(c net.Conn, pool *Pool) net.Conn {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return c
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return c
+	}
+	return &Conn{TCPConn: tcp, raw: raw, pool: pool}
+}
+
+// Read reads from what has been read ahead, or waits for more.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(c.data) == 0 {
+		if len(p) >= size/2 {
+			return c.TCPConn.Read(p)
+		}
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, c.data)
+	if c.data = c.data[n:]; len(c.data) == 0 {
+		c.release()
+	}
+	return n, nil
+}
+
+func (c *Conn) fill() error {
+	var n int
+	var errRead error
+	err := c.raw.Read(func(fd uintptr) bool {
+		buf := c.pool.buffers.Get().(*[]byte)
+		n, errRead = ignoringEINTR(func() (int, error) { return syscall.Read(int(fd), *buf) })
+		if errRead == syscall.EAGAIN {
+			c.pool.buffers.Put(buf)
+			return false // wait without it
+		}
+		c.buf = buf
+		return true
+	})
+	if err == nil {
+		err = errRead
+		if err != nil {
+			err = &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+		} else if n == 0 {
+			err = io.EOF
+		}
+	}
+	if err != nil {
+		c.release()
+		return err
+	}
+	c.data = (*c.buf)[:n]
+	return nil
+}
+
+func ignoringEINTR(f func() (int, error)) (int, error) {
+	for {
+		n, err := f()
+		if err != syscall.EINTR {
+			return n, err
+		}
+	}
+}
+
+func (c *Conn) release() {
+	if c.buf != nil {
+		c.pool.buffers.Put(c.buf)
+		c.buf, c.data = nil, nil
+	}
+}
+
+// WriteTo keeps io.Copy from bypassing what has been read ahead.
+func (c *Conn) WriteTo(w io.Writer) (int64, error) {
+	head, tcp := c.Unread()
+	n, err := w.Write(head)
+	if err != nil {
+		return int64(n), err
+	}
+	m, err := io.Copy(w, tcp)
+	return int64(n) + m, err
+}
+
+// Unread is what has been read ahead, and the connection below, which the
+// caller reads from now on.
+func (c *Conn) Unread() ([]byte, net.Conn) {
+	head := append([]byte(nil), c.data...)
+	c.release()
+	return head, c.TCPConn
+}
