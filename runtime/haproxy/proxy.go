@@ -1,0 +1,245 @@
+package haproxy
+
+import (
+	"slices"
+	"time"
+
+	"kasgen/internal/haproxyconf"
+	"kasgen/runtime/balancer"
+)
+
+// proxy is a defaults, frontend, backend or listen section. Options are kept
+// as HAProxy keeps them: one set, inherited from defaults.
+type proxy struct {
+	kind, name string
+	header     haproxyconf.Word
+
+	mode       string
+	maxConn    int
+	timeouts   map[string]time.Duration
+	options    map[string]bool
+	redispatch int
+	retries    int
+	log        bool
+
+	binds    []*bind
+	inspect  time.Duration
+	acls     map[string]acl
+	rules    []rule
+	switches []backendRule
+	fallback *haproxyconf.Word
+	balance  balancer.Balance
+	template *server
+	servers  []*server
+}
+
+// defaultRetries is HAProxy's.
+const defaultRetries = 3
+
+func newProxy(kind string) *proxy {
+	return &proxy{
+		kind: kind, mode: "tcp", timeouts: map[string]time.Duration{}, options: map[string]bool{},
+		retries: defaultRetries, acls: map[string]acl{}, balance: balancer.RoundRobin, template: newServer(),
+	}
+}
+
+// derive is a new section that starts with the options of p.
+func (p *proxy) derive(kind, name string) *proxy {
+	d := newProxy(kind)
+	d.name, d.mode, d.maxConn, d.retries, d.redispatch, d.log = name, p.mode, p.maxConn, p.retries, p.redispatch, p.log
+	d.fallback, d.balance = p.fallback, p.balance
+	for k, v := range p.timeouts {
+		d.timeouts[k] = v
+	}
+	for k, v := range p.options {
+		d.options[k] = v
+	}
+	template := *p.template
+	d.template = &template
+	return d
+}
+
+func (p *proxy) isFrontend() bool { return p.kind == "frontend" || p.kind == "listen" }
+func (p *proxy) isBackend() bool  { return p.kind == "backend" || p.kind == "listen" }
+func (p *proxy) isDefaults() bool { return p.kind == "defaults" }
+
+func (p *proxy) where() string {
+	if p.name == "" {
+		return p.kind
+	}
+	return p.kind + " " + p.name
+}
+
+// proxyKeywords is what a proxy section may say, for "did you mean".
+var proxyKeywords = [...]string{
+	"mode", "log", "option", "no", "maxconn", "retries", "timeout", "bind", "tcp-request", "acl", "use_backend", "default_backend",
+	"balance", "default-server", "server", "description", "hash-type",
+}
+
+// proxyLine reads one line of a proxy section.
+func (l *loader) proxyLine(p *proxy, line *haproxyconf.Line) {
+	w := line.Words[0]
+	switch w.Value {
+	case "mode":
+		if l.count(line, 1, 1, 1) && line.Words[1].Value != "tcp" {
+			l.unsupported(line.Words[1], "mode "+line.Words[1].Value, "the embedded balancer carries bytes, it does not read HTTP", "write mode tcp, or run HAProxy itself for this section")
+		}
+	case "log":
+		if l.count(line, 1, 1, -1) {
+			p.log = line.Words[1].Value == "global" || p.log
+		}
+	case "description", "id":
+		// Words for people.
+	case "option":
+		l.option(p, line, 1, true)
+	case "no":
+		if l.count(line, 1, 2, -1) {
+			if line.Words[1].Value != "option" {
+				l.unknown(line.Words[1], p.where()+" behind no", []string{"option"})
+				return
+			}
+			l.option(p, line, 2, false)
+		}
+	case "maxconn":
+		if l.frontendOnly(p, w) && l.count(line, 1, 1, 1) {
+			p.maxConn = l.number(line.Words[1], 0, 1<<30)
+		}
+	case "retries":
+		if l.backendOnly(p, w) && l.count(line, 1, 1, 1) {
+			p.retries = l.number(line.Words[1], 0, 1000)
+		}
+	case "timeout":
+		l.timeout(p, line)
+	case "bind":
+		if l.sectionOnly(p, w) && l.frontendOnly(p, w) {
+			l.bind(p, line)
+		}
+	case "tcp-request":
+		if l.sectionOnly(p, w) && l.frontendOnly(p, w) {
+			l.tcpRequest(p, line)
+		}
+	case "acl":
+		if l.sectionOnly(p, w) {
+			l.acl(p, line)
+		}
+	case "use_backend":
+		if l.sectionOnly(p, w) && l.frontendOnly(p, w) {
+			l.useBackend(p, line)
+		}
+	case "default_backend":
+		if l.frontendOnly(p, w) && l.count(line, 1, 1, 1) {
+			p.fallback = &line.Words[1]
+		}
+	case "balance":
+		if l.backendOnly(p, w) {
+			l.balance(p, line)
+		}
+	case "default-server":
+		if l.backendOnly(p, w) {
+			l.serverOptions(p.template, line.Words[1:])
+		}
+	case "server":
+		if l.sectionOnly(p, w) && l.backendOnly(p, w) {
+			l.server(p, line)
+		}
+	case "hash-type":
+		if l.count(line, 1, 1, -1) && !slices.Equal(line.Values()[1:], []string{"map-based"}) {
+			l.unsupported(line.Words[1], "hash-type "+line.Words[1].Value, "the embedded balancer hashes as HAProxy does by default", "remove the line")
+		}
+	default:
+		l.unknown(w, p.where(), proxyKeywords[:])
+	}
+}
+
+func (l *loader) frontendOnly(p *proxy, w haproxyconf.Word) bool {
+	if p.isFrontend() || p.isDefaults() {
+		return true
+	}
+	l.add(codeUnknown, w.Pos, w.Value+" has no meaning in "+p.where(), "clients never reach a backend directly", "move the line to the frontend")
+	return false
+}
+
+func (l *loader) backendOnly(p *proxy, w haproxyconf.Word) bool {
+	if p.isBackend() || p.isDefaults() {
+		return true
+	}
+	l.add(codeUnknown, w.Pos, w.Value+" has no meaning in "+p.where(), "a frontend has no servers", "move the line to the backend")
+	return false
+}
+
+func (l *loader) sectionOnly(p *proxy, w haproxyconf.Word) bool {
+	if !p.isDefaults() {
+		return true
+	}
+	l.add(codeUnknown, w.Pos, w.Value+" has no meaning in a defaults section", "HAProxy refuses it there", "move the line to a frontend, backend or listen section")
+	return false
+}
+
+// timeout reads a time limit. A limit that is not written is none at all.
+func (l *loader) timeout(p *proxy, line *haproxyconf.Line) {
+	if !l.count(line, 1, 2, 2) {
+		return
+	}
+	known := []string{"connect", "client", "server", "client-fin", "server-fin", "tunnel", "check", "queue"}
+	name := line.Words[1]
+	switch {
+	case slices.Contains(known, name.Value):
+		p.timeouts[name.Value] = l.duration(line.Words[2])
+	case slices.Contains([]string{"http-request", "http-keep-alive", "tarpit"}, name.Value):
+		// Limits of HTTP mode, which HAProxy ignores in TCP mode, too; files
+		// keep them in a defaults section that both modes share.
+		l.duration(line.Words[2])
+	default:
+		l.unknown(name, "timeout", known)
+	}
+}
+
+// option reads the option behind the line's first n words.
+func (l *loader) option(p *proxy, line *haproxyconf.Line, n int, on bool) {
+	if !l.count(line, n, 1, -1) {
+		return
+	}
+	w := line.Words[n]
+	switch w.Value {
+	case "tcplog", "dontlognull", "clitcpka", "srvtcpka", "tcpka":
+		p.options[w.Value] = on
+	case "splice-auto", "splice-request", "splice-response":
+		// Bytes are spliced wherever no TLS stands between: always, so both
+		// with the option and without it the same bytes arrive.
+	case "tcp-check":
+		// Without tcp-check rules, which are refused, it is the connection
+		// that a plain check makes.
+	case "log-health-checks", "tcp-smart-accept", "tcp-smart-connect", "dontlog-normal", "logasap", "contstats", "log-separate-errors":
+		// Log lines and acknowledgement packets.
+	case "redispatch":
+		p.redispatch = 0
+		if on {
+			p.redispatch = -1
+			if len(line.Words) > n+1 {
+				p.redispatch = l.number(line.Words[n+1], 0, 1000)
+			}
+		}
+		return
+	default:
+		l.unknown(w, "option", []string{"tcplog", "dontlognull", "clitcpka", "srvtcpka", "tcpka", "splice-auto", "splice-request", "splice-response", "redispatch", "tcp-check"})
+		return
+	}
+	l.count(line, n+1, 0, 0)
+}
+
+// balance reads the algorithm.
+func (l *loader) balance(p *proxy, line *haproxyconf.Line) {
+	if !l.count(line, 1, 1, 1) {
+		return
+	}
+	known := map[string]balancer.Balance{
+		"roundrobin": balancer.RoundRobin, "static-rr": balancer.RoundRobin, "leastconn": balancer.LeastConn,
+		"source": balancer.Source, "first": balancer.First,
+	}
+	b, ok := known[line.Words[1].Value]
+	if !ok {
+		l.unknown(line.Words[1], "balance", names(known))
+		return
+	}
+	p.balance = b
+}
