@@ -19,6 +19,7 @@ import (
 
 	"github.com/pires/go-proxyproto"
 
+	"kasgen/runtime/readahead"
 	"kasgen/runtime/sniff"
 )
 
@@ -36,6 +37,7 @@ type Listener struct {
 	Options
 	ln     net.Listener
 	handle func(sniff.Protocol, net.Conn)
+	ahead  *readahead.Pool
 
 	mu      sync.Mutex
 	pending map[net.Conn]struct{}
@@ -46,7 +48,7 @@ type Listener struct {
 // New takes connections from ln once Serve runs. handle gets each connection
 // on a goroutine of its own and owns it.
 func New(ln net.Listener, o Options, handle func(sniff.Protocol, net.Conn)) *Listener {
-	return &Listener{Options: o, ln: ln, handle: handle, pending: map[net.Conn]struct{}{}}
+	return &Listener{Options: o, ln: ln, handle: handle, pending: map[net.Conn]struct{}{}, ahead: readahead.NewPool()}
 }
 
 // Serve accepts until Close.
@@ -122,10 +124,10 @@ func (l *Listener) classify(raw net.Conn) (sniff.Protocol, net.Conn, error) {
 			return "", nil, err
 		}
 	}
-	conn := raw
+	conn := readahead.New(raw, l.ahead)
 	if l.Proxy != 0 {
 		var err error
-		if conn, err = l.proxyHeader(raw); err != nil {
+		if conn, err = l.proxyHeader(conn); err != nil {
 			return "", nil, err
 		}
 	}

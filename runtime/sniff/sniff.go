@@ -88,14 +88,23 @@ func (r *replay) CloseWrite() error { return CloseWrite(r.Conn) }
 // NetConn is the connection below, for those who look for a TLS state.
 func (r *replay) NetConn() net.Conn { return r.Conn }
 
-// Unread is what has not been read of the replayed bytes, and the connection
+// Unread is what has been read of c but not been delivered, and the connection
 // below, so that a copy may leave user space.
 func Unread(c net.Conn) ([]byte, net.Conn) {
-	if r, ok := c.(*replay); ok {
-		return r.head, r.Conn
+	var head []byte
+	for {
+		u, ok := c.(interface{ Unread() ([]byte, net.Conn) })
+		if !ok {
+			return head, c
+		}
+		var more []byte
+		more, c = u.Unread()
+		head = append(head, more...)
 	}
-	return nil, c
 }
+
+// Unread implements the function of that name for one layer.
+func (r *replay) Unread() ([]byte, net.Conn) { return r.head, r.Conn }
 
 // CloseWrite sends FIN or a TLS close_notify on a connection that can, and
 // closes one that cannot.

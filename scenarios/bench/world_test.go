@@ -1,0 +1,137 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/rest"
+
+	"kasgen/scenarios/lab/agent"
+)
+
+const bearer = "Bearer ci:1:job"
+
+// newGitLab knows every agent whose token is its number, and a job that may
+// use agent 1.
+func newGitLab(b testing.TB) string {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v4/internal/kubernetes/agent_info", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"project_id": 1, "agent_id": %s, "agent_name": "a"}`, r.Header.Get("Gitlab-Agent-Api-Request"))
+	})
+	mux.HandleFunc("GET /api/v4/job/allowed_agents", func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"allowed_agents": [{"id": 1, "config_project": {"id": 1}, "configuration": {}}], "job": {"id": 1}, "pipeline": {"id": 1}, "project": {"id": 1}, "user": {"id": 1, "username": "u"}}`)
+	})
+	s := httptest.NewServer(mux)
+	b.Cleanup(s.Close)
+	return s.URL
+}
+
+// newCluster answers GET, and upgrades anything else: /sink reads all and then
+// says how much, /source sends so many bytes, /idle waits.
+func newCluster(b testing.TB) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	random := make([]byte, 1<<20)
+	rand.Read(random)
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			io.WriteString(w, `{"kind":"Status","apiVersion":"v1"}`)
+			return
+		}
+		conn, buffered, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n")
+		kind, count, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		n, _ := strconv.ParseInt(count, 10, 64)
+		switch kind {
+		case "sink":
+			io.CopyN(io.Discard, buffered, n)
+			io.WriteString(conn, "done")
+		case "source":
+			for n > 0 {
+				m, err := conn.Write(random[:min(n, int64(len(random)))])
+				if err != nil {
+					return
+				}
+				n -= int64(m)
+			}
+		}
+		io.Copy(io.Discard, buffered)
+	})}
+	go s.Serve(ln)
+	b.Cleanup(func() { s.Close() })
+	return "http://" + ln.Addr().String()
+}
+
+// connectAgent connects the lab's agent with that number.
+func connectAgent(b testing.TB, kas, cluster string, number int) {
+	b.Helper()
+	a, err := newAgent(kas, cluster, number)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { a.Run(ctx); close(done) }()
+	b.Cleanup(func() { cancel(); <-done })
+	<-a.Ready()
+}
+
+func newAgent(kas, cluster string, number int) (*agent.Agent, error) {
+	return agent.New(agent.Options{KasURL: "grpc://" + kas, Token: strconv.Itoa(number), Cluster: &rest.Config{Host: cluster},
+		Log: slog.New(slog.DiscardHandler), PodName: "bench", PodNamespace: "bench"})
+}
+
+// startAgents connects many agents from a process of their own; arguments come
+// by the environment.
+func startAgents() ([]string, error) {
+	n, err := strconv.Atoi(os.Getenv("KASGEN_BENCH_COUNT"))
+	if err != nil {
+		return nil, err
+	}
+	for i := range n {
+		a, err := newAgent(os.Getenv("KASGEN_BENCH_KAS"), os.Getenv("KASGEN_BENCH_CLUSTER"), i+1)
+		if err != nil {
+			return nil, err
+		}
+		go a.Run(context.Background())
+		<-a.Ready()
+	}
+	return nil, nil
+}
+
+// upgrade opens an upgraded stream to a path of the cluster.
+func upgrade(b testing.TB, api, path string) (net.Conn, *bufio.Reader) {
+	b.Helper()
+	c, err := net.Dial("tcp", api)
+	if err != nil {
+		b.Fatal(err)
+	}
+	fmt.Fprintf(c, "POST /k8s-proxy%s HTTP/1.1\r\nHost: h\r\nAuthorization: %s\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n\r\n", path, bearer)
+	r := bufio.NewReaderSize(c, 64<<10)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		body, _ := io.ReadAll(resp.Body)
+		b.Fatalf("%s: %d %s", path, resp.StatusCode, body)
+	}
+	return c, r
+}
