@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"log/slog"
@@ -66,6 +67,9 @@ func serveClusterOver(t *testing.T, http2 bool, handler http.HandlerFunc, change
 	t.Helper()
 	s := &served{kas: newFakeKAS(), cluster: httptest.NewUnstartedServer(withVersion(handler))}
 	s.cluster.EnableHTTP2 = http2
+	if http2 {
+		s.cluster.TLS = &tls.Config{NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12}
+	}
 	s.cluster.StartTLS()
 	t.Cleanup(s.cluster.Close)
 	o := Options{KasURL: "grpc://" + s.kas.serve(t), Cluster: clusterOf(s.cluster)}
