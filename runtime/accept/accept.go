@@ -37,7 +37,7 @@ type Listener struct {
 	Options
 	ln     net.Listener
 	handle func(sniff.Protocol, net.Conn)
-	ahead  *readahead.Pool
+	ahead  readahead.Pool
 
 	mu      sync.Mutex
 	pending map[net.Conn]struct{}
@@ -48,7 +48,7 @@ type Listener struct {
 // New takes connections from ln once Serve runs. handle gets each connection
 // on a goroutine of its own and owns it.
 func New(ln net.Listener, o Options, handle func(sniff.Protocol, net.Conn)) *Listener {
-	return &Listener{Options: o, ln: ln, handle: handle, pending: map[net.Conn]struct{}{}, ahead: readahead.NewPool()}
+	return &Listener{Options: o, ln: ln, handle: handle, pending: map[net.Conn]struct{}{}}
 }
 
 // Serve accepts until Close.
@@ -124,7 +124,7 @@ func (l *Listener) classify(raw net.Conn) (sniff.Protocol, net.Conn, error) {
 			return "", nil, err
 		}
 	}
-	conn := readahead.New(raw, l.ahead)
+	conn := readahead.New(raw, &l.ahead)
 	if l.Proxy != 0 {
 		var err error
 		if conn, err = l.proxyHeader(conn); err != nil {
@@ -177,3 +177,7 @@ func (p *proxied) RemoteAddr() net.Addr { return p.remote }
 func (p *proxied) LocalAddr() net.Addr  { return p.local }
 func (p *proxied) CloseWrite() error    { return sniff.CloseWrite(p.Conn) }
 func (p *proxied) NetConn() net.Conn    { return p.Conn }
+func (p *proxied) Below() net.Conn      { return p.Conn }
+
+// Unread lets a copy leave user space; the addresses are of no use to it.
+func (p *proxied) Unread() ([]byte, net.Conn) { return nil, p.Conn }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"kasgen/runtime/inflight"
+	"kasgen/runtime/readahead"
 	"kasgen/runtime/sniff"
 )
 
@@ -15,6 +16,7 @@ type relays struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
 	work  inflight.Group
+	pool  readahead.Pool
 }
 
 // join copies both ways until both have ended; the end of one direction is
@@ -30,8 +32,8 @@ func (r *relays) join(client, server net.Conn) {
 	go func() {
 		defer leave()
 		var other sync.WaitGroup
-		other.Go(func() { oneWay(server, client) })
-		oneWay(client, server)
+		other.Go(func() { r.oneWay(server, client) })
+		r.oneWay(client, server)
 		other.Wait()
 		client.Close()
 		server.Close()
@@ -41,24 +43,50 @@ func (r *relays) join(client, server net.Conn) {
 	}()
 }
 
-// oneWay copies from one connection to another. Cleartext on both sides stays
-// out of user space: io.Copy splices between TCP connections.
-func oneWay(to, from net.Conn) {
-	head, below := sniff.Unread(from)
-	_, err := to.Write(head)
-	if err == nil {
-		_, toBelow := sniff.Unread(to)
-		_, err = io.Copy(toBelow, below)
-	}
-	if err == nil {
-		err = sniff.CloseWrite(to)
-	}
-	if err != nil {
+// oneWay copies from one connection to another. Between TCP connections io.Copy
+// splices, and the bytes stay out of user space.
+func (r *relays) oneWay(to, from net.Conn) {
+	if err := r.copy(to, from); err != nil {
 		// One direction failed: the other has nobody to talk to.
 		to.Close()
 		from.Close()
+		return
+	}
+	if err := sniff.CloseWrite(to); err != nil {
+		from.Close()
 	}
 }
+
+func (r *relays) copy(to, from net.Conn) error {
+	head, below := sniff.Unread(from)
+	if _, err := to.Write(head); err != nil {
+		return err
+	}
+	toBelow := sniff.Below(to)
+	_, fromTCP := below.(*net.TCPConn)
+	if _, toTCP := toBelow.(*net.TCPConn); fromTCP && toTCP {
+		_, err := io.Copy(toBelow, below)
+		return err
+	}
+	if fromTCP {
+		_, err := readahead.New(below, &r.pool).(io.WriterTo).WriteTo(toBelow)
+		return err
+	}
+	err := readahead.Pump(below, chunk, &r.pool, func(b *[]byte, lent bool) error {
+		_, err := toBelow.Write(*b)
+		if lent {
+			r.pool.Put(b)
+		}
+		return err
+	})
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// chunk is how much is copied at once where it has to go through user space.
+const chunk = 32 << 10
 
 // drain waits for the streams until ctx is done, and ends them then.
 func (r *relays) drain(ctx context.Context) {

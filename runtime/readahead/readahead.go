@@ -16,13 +16,8 @@ import (
 // size is how much is read at once, in bytes.
 const size = 64 << 10
 
-// Pool lends buffers to connections.
+// Pool lends buffers to connections. The zero value is ready.
 type Pool struct{ buffers sync.Pool }
-
-// NewPool is an empty pool.
-func NewPool() *Pool {
-	return &Pool{sync.Pool{New: func() any { b := make([]byte, size); return &b }}}
-}
 
 // Conn is a TCP connection that reads ahead. Like any net.Conn it has one
 // reader at a time.
@@ -68,10 +63,10 @@ func (c *Conn) fill() error {
 	var n int
 	var errRead error
 	err := c.raw.Read(func(fd uintptr) bool {
-		buf := c.pool.buffers.Get().(*[]byte)
+		buf := c.pool.Get(size)
 		n, errRead = ignoringEINTR(func() (int, error) { return syscall.Read(int(fd), *buf) })
 		if errRead == syscall.EAGAIN {
-			c.pool.buffers.Put(buf)
+			c.pool.Put(buf)
 			return false // wait without it
 		}
 		c.buf = buf
@@ -104,20 +99,29 @@ func ignoringEINTR(f func() (int, error)) (int, error) {
 
 func (c *Conn) release() {
 	if c.buf != nil {
-		c.pool.buffers.Put(c.buf)
+		c.pool.Put(c.buf)
 		c.buf, c.data = nil, nil
 	}
 }
 
-// WriteTo keeps io.Copy from bypassing what has been read ahead.
+// WriteTo writes to w what comes until the end, and waits without a buffer.
 func (c *Conn) WriteTo(w io.Writer) (int64, error) {
-	head, tcp := c.Unread()
-	n, err := w.Write(head)
-	if err != nil {
-		return int64(n), err
+	var written int64
+	for {
+		if len(c.data) == 0 {
+			if err := c.fill(); err == io.EOF {
+				return written, nil
+			} else if err != nil {
+				return written, err
+			}
+		}
+		n, err := w.Write(c.data)
+		written += int64(n)
+		c.release()
+		if err != nil {
+			return written, err
+		}
 	}
-	m, err := io.Copy(w, tcp)
-	return int64(n) + m, err
 }
 
 // Unread is what has been read ahead, and the connection below, which the
@@ -127,3 +131,6 @@ func (c *Conn) Unread() ([]byte, net.Conn) {
 	c.release()
 	return head, c.TCPConn
 }
+
+// Below is the connection that writes go to.
+func (c *Conn) Below() net.Conn { return c.TCPConn }

@@ -27,7 +27,7 @@ func pair(t *testing.T) (*Conn, net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close(); server.Close() })
-	return New(server, NewPool()).(*Conn), client
+	return New(server, new(Pool)).(*Conn), client
 }
 
 func TestReadsEverything(t *testing.T) {

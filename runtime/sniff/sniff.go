@@ -89,7 +89,7 @@ func (r *replay) CloseWrite() error { return CloseWrite(r.Conn) }
 func (r *replay) NetConn() net.Conn { return r.Conn }
 
 // Unread is what has been read of c but not been delivered, and the connection
-// below, so that a copy may leave user space.
+// below, so that a copy may leave user space. It is for the one who reads c.
 func Unread(c net.Conn) ([]byte, net.Conn) {
 	var head []byte
 	for {
@@ -102,6 +102,20 @@ func Unread(c net.Conn) ([]byte, net.Conn) {
 		head = append(head, more...)
 	}
 }
+
+// Below is the connection that writes to c go to, where c adds nothing to them.
+func Below(c net.Conn) net.Conn {
+	for {
+		b, ok := c.(interface{ Below() net.Conn })
+		if !ok {
+			return c
+		}
+		c = b.Below()
+	}
+}
+
+// Below implements the function of that name for one layer.
+func (r *replay) Below() net.Conn { return r.Conn }
 
 // Unread implements the function of that name for one layer.
 func (r *replay) Unread() ([]byte, net.Conn) { return r.head, r.Conn }

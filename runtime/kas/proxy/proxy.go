@@ -20,6 +20,7 @@ import (
 	"kasgen/runtime/http1"
 	"kasgen/runtime/inflight"
 	"kasgen/runtime/kas/tunnels"
+	"kasgen/runtime/readahead"
 )
 
 // GitLab is who says what a CI job may use.
@@ -56,7 +57,7 @@ type Proxy struct {
 	prefix  string // with a slash at either end
 	allowed *cache.Cache[*gitlab.AllowedAgents]
 	metrics metrics
-	pool    *pool
+	pool    *readahead.Pool // gRPC's own would give a megabyte for 64 KiB, and clear it
 
 	ctx     context.Context // done when streams have to end
 	end     context.CancelFunc
@@ -71,7 +72,7 @@ func New(o Options) *Proxy {
 		prefix:  "/" + strings.TrimLeft(strings.TrimSuffix(o.Prefix, "/")+"/", "/"),
 		allowed: cache.New[*gitlab.AllowedAgents](o.AllowedTTL, o.ErrorTTL, gitlab.Denied),
 		metrics: newMetrics(o.Metrics),
-		pool:    newPool(),
+		pool:    new(readahead.Pool),
 		ctx:     ctx, end: end,
 	}
 }

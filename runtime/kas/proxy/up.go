@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -12,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"kasgen/runtime/kas/wire"
+	"kasgen/runtime/readahead"
 )
 
 // up carries bytes from the client to the agent. It runs on the goroutine that
@@ -46,74 +46,17 @@ func (s *stream) sendAll() error {
 		s.early = s.early[n:]
 	}
 	s.early = nil
-	for {
-		if err := s.idleRead(); err != nil {
-			return ended(err)
+	pool := s.proxy.pool
+	err := readahead.Pump(s.conn, chunkSize, pool, func(b *[]byte, lent bool) error {
+		if lent {
+			return s.sendChunk(mem.NewBuffer(b, pool))
 		}
-		if err := s.busyRead(); err != nil {
-			return ended(err)
-		}
-	}
-}
-
-func ended(err error) error {
+		return s.sendChunk(mem.SliceBuffer(*b))
+	})
 	if err == io.EOF {
 		return nil
 	}
 	return err
-}
-
-// An idle stream waits with a small buffer, a busy one with a large one, which
-// it gives back after busyFor without a byte. Most streams are idle: a shell at
-// its prompt, a forwarded port that nobody uses.
-const (
-	idleBuffer = 512
-	busyFor    = 500 * time.Millisecond
-)
-
-// idleRead waits for the next bytes and sends them.
-func (s *stream) idleRead() error {
-	buf := make([]byte, idleBuffer)
-	n, err := s.conn.Read(buf)
-	if n > 0 {
-		// The message may leave after this returns, so it keeps buf.
-		if err := s.sendChunk(mem.SliceBuffer(buf[:n])); err != nil {
-			return err
-		}
-	}
-	return err
-}
-
-// busyRead sends what comes until nothing has come for a while.
-func (s *stream) busyRead() error {
-	var err error
-	for err == nil {
-		if err = s.conn.SetReadDeadline(time.Now().Add(busyFor)); err != nil {
-			return err
-		}
-		// One deadline serves many reads: a timer for each would cost more
-		// than the read.
-		for range 64 {
-			buf := s.proxy.pool.Get(chunkSize)
-			var n int
-			n, err = s.conn.Read(*buf)
-			if n == 0 {
-				s.proxy.pool.Put(buf)
-			} else {
-				*buf = (*buf)[:n]
-				if err := s.sendChunk(mem.NewBuffer(buf, s.proxy.pool)); err != nil {
-					return err
-				}
-			}
-			if err != nil {
-				break
-			}
-		}
-	}
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return err
-	}
-	return s.conn.SetReadDeadline(time.Time{})
 }
 
 func (s *stream) sendChunk(b mem.Buffer) error {

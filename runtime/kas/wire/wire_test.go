@@ -38,8 +38,8 @@ func TestChunkIsWhatGeneratedCodeWrites(t *testing.T) {
 			if err := proto.Unmarshal(c.GetMessage().GetData(), &back); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(h, &back, protocmp.Transform()); diff != "" {
-				t.Errorf("upgrade=%t, %d bytes (-want +got):\n%s", upgrade, n, diff)
+			if !proto.Equal(h, &back) { // a diff of megabytes would say no more
+				t.Errorf("upgrade=%t, %d bytes: generated code reads something else", upgrade, n)
 			}
 		}
 	}
