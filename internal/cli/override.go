@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/viper"
+)
+
+// EnvPrefix begins the names of variables that set flags: --kas-name is also
+// KASGEN_KAS_NAME.
+const EnvPrefix = "KASGEN"
+
+// Override is a flag that replaces one scalar of a file.
+type Override struct {
+	Flag  string // without the dashes
+	Field string // the path of the scalar in the file
+	Usage string
+}
+
+// Value is an override that was given.
+type Value struct {
+	Override
+	Text   string
+	Source string // "--kas-name" or "KASGEN_KAS_NAME", for findings
+}
+
+// Values are the overrides of one command. viper decides what holds: a flag
+// before a variable.
+type Values struct {
+	v    *viper.Viper
+	cmd  *cobra.Command
+	list []Override
+}
+
+// AddOverrides gives cmd a flag for each override.
+func AddOverrides(cmd *cobra.Command, list []Override) *Values {
+	v := viper.New()
+	v.SetEnvPrefix(EnvPrefix)
+	v.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
+	v.AutomaticEnv()
+	v.AllowEmptyEnv(true) // an empty variable unsets, as an empty flag does
+	for _, o := range list {
+		cmd.Flags().String(o.Flag, "", o.Usage+" ("+o.Field+")")
+		if err := v.BindPFlag(o.Flag, cmd.Flags().Lookup(o.Flag)); err != nil {
+			panic("cli: " + err.Error()) // the flag was added on the line above
+		}
+	}
+	return &Values{v: v, cmd: cmd, list: list}
+}
+
+// Given lists the overrides that the caller set, in the order of the list.
+func (vs *Values) Given() []Value {
+	var given []Value
+	for _, o := range vs.list {
+		source := "--" + o.Flag
+		if !vs.cmd.Flags().Changed(o.Flag) {
+			if !vs.v.IsSet(o.Flag) {
+				continue
+			}
+			source = EnvPrefix + "_" + strings.ToUpper(strings.ReplaceAll(o.Flag, "-", "_"))
+		}
+		given = append(given, Value{Override: o, Text: vs.v.GetString(o.Flag), Source: source})
+	}
+	return given
+}
