@@ -32,8 +32,9 @@ type Frontend struct {
 	// MaxConn limits its clients; 0 is no limit. Further ones wait
 	// unaccepted or unserved.
 	MaxConn int
-	// Handshake limits the PROXY header and the TLS handshake; 0 is no limit.
-	Handshake time.Duration
+	// Header limits the wait for the PROXY header, Handshake the TLS
+	// handshake; 0 is no limit.
+	Header, Handshake time.Duration
 	// Inspect is how long the first bytes are waited for. With 0, Route is
 	// asked once, with what is there, and that is final.
 	Inspect time.Duration
@@ -53,14 +54,18 @@ type Frontend struct {
 
 // Bind is one listening address of a frontend.
 type Bind struct {
-	// Address is host:port as Host.Listen takes it.
-	Address string
+	// Network is tcp, or tcp4 or tcp6 where only that family is meant: Go's
+	// tcp on 0.0.0.0 listens on both. Address is host:port.
+	Network, Address string
 	// AcceptProxy makes a PROXY header, version 1 or 2, the first thing
 	// that every client must send.
 	AcceptProxy bool
 	// Trusted says whose PROXY header replaces the client's address; nil
 	// trusts everyone. An untrusted header is read all the same.
 	Trusted func(netip.Addr) bool
+	// KeepLocal leaves the address that the client connected to as it is, as
+	// nginx does, rather than taking that of the header, too.
+	KeepLocal bool
 	// TLS ends TLS here; nil passes bytes as they are.
 	TLS *ServerTLS
 	// KeepAlive changes the kernel's probes; nil leaves the Host's.
@@ -106,7 +111,7 @@ type Retry struct {
 	Spread     bool
 	// TryOnce never tries a peer twice for one client.
 	TryOnce bool
-	// Total limits all attempts together; 0 is no limit.
+	// Total is the time after which no further attempt begins; 0 is no limit.
 	Total time.Duration
 }
 

@@ -19,11 +19,7 @@ type upstream struct {
 // connect finds a peer that answers and sends the PROXY header. The error
 // comes with its cause and the last peer that was tried, nil if none was.
 func (s *Server) connect(ctx context.Context, v *View, b *Backend) (upstream, *peer, Cause, error) {
-	if b.Retry.Total > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, b.Retry.Total)
-		defer cancel()
-	}
+	began := time.Now()
 	req := pick{client: v.Client.Addr(), noWait: b.Retry.TryOnce}
 	retries := b.Retry.Retries
 	if retries < 0 {
@@ -51,7 +47,7 @@ func (s *Server) connect(ctx context.Context, v *View, b *Backend) (upstream, *p
 			s.log.Warn("server is taken out after failures", "backend", b.Name, "server", p.Name, "fails", p.MaxFails, "for", p.FailTimeout)
 		}
 		b.Pool.release(p)
-		if ctx.Err() != nil || attempt >= retries {
+		if ctx.Err() != nil || attempt >= retries || b.Retry.Total > 0 && time.Since(began) >= b.Retry.Total {
 			return upstream{}, p, CauseConnect, failure
 		}
 		if b.Retry.TryOnce {

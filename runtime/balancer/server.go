@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -113,7 +114,7 @@ func (s *Server) listen(ctx context.Context) error {
 					continue
 				}
 			}
-			if l.Listener, err = s.host.Listen(ctx, "tcp", b.Address); err != nil {
+			if l.Listener, err = s.host.Listen(ctx, cmp.Or(b.Network, "tcp"), b.Address); err != nil {
 				errs = append(errs, fmt.Errorf("listener %s: %w", b.Address, err))
 				continue
 			}

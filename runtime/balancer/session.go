@@ -160,23 +160,27 @@ func (ses *session) handshake(ctx context.Context, v *View, p *peek) (halfConn, 
 	if !l.bind.AcceptProxy && l.tls == nil {
 		return asHalfConn(ses.raw), "", nil
 	}
-	if limit := l.frontend.Handshake; limit > 0 {
-		if err := ses.raw.SetDeadline(time.Now().Add(limit)); err != nil {
+	if l.bind.AcceptProxy {
+		if err := ses.within(l.frontend.Header); err != nil {
 			return nil, CauseClientAborted, err
 		}
-	}
-	if l.bind.AcceptProxy {
 		header, err := p.proxyHeader(ses.raw)
 		if err != nil {
 			return nil, CauseHeader, err
 		}
 		if header.source.IsValid() && (l.bind.Trusted == nil || l.bind.Trusted(v.Client.Addr())) {
-			v.Client, v.Local = header.source, header.destination
+			v.Client = header.source
 			ses.from = v.Client
+			if !l.bind.KeepLocal {
+				v.Local = header.destination
+			}
 		}
 	}
 	client := asHalfConn(ses.raw)
 	if l.tls != nil {
+		if err := ses.within(l.frontend.Handshake); err != nil {
+			return nil, CauseClientAborted, err
+		}
 		conn := tls.Server(p.replay(ses.raw), l.tls)
 		if err := conn.HandshakeContext(ctx); err != nil {
 			return nil, CauseHandshake, err
@@ -186,6 +190,14 @@ func (ses *session) handshake(ctx context.Context, v *View, p *peek) (halfConn, 
 		client = conn
 	}
 	return client, "", ses.raw.SetDeadline(time.Time{})
+}
+
+// within gives the client that long for what comes next.
+func (ses *session) within(limit time.Duration) error {
+	if limit == 0 {
+		return ses.raw.SetDeadline(time.Time{})
+	}
+	return ses.raw.SetDeadline(time.Now().Add(limit))
 }
 
 // route asks the frontend until it decides.

@@ -13,14 +13,17 @@ import (
 	"kasgen/runtime/balancer"
 )
 
+// address is host:port and the family that is meant.
+type address struct{ network, text string }
+
 // bind is one bind line.
 type bind struct {
-	addresses   []string
+	addresses   []address
 	acceptProxy bool
 	tls         *balancer.ServerTLS // nil without `ssl`
 }
 
-var bindOptions = [...]string{"accept-proxy", "ssl", "crt", "alpn", "ssl-min-ver", "ssl-max-ver", "name"}
+var bindOptions = [...]string{"accept-proxy", "ssl", "crt", "alpn", "ssl-min-ver", "ssl-max-ver", "name", "v6only", "v4v6"}
 
 func (l *loader) bind(p *proxy, line *haproxyconf.Line) {
 	if !l.count(line, 1, 1, -1) {
@@ -47,6 +50,8 @@ func (l *loader) bind(p *proxy, line *haproxyconf.Line) {
 			b.acceptProxy = true
 		case "ssl":
 			ssl = true
+		case "v4v6", "v6only":
+			b.family(w.Value)
 		case "name":
 			needs := needsSSL
 			value() // a word for statistics
@@ -90,6 +95,16 @@ func (l *loader) bind(p *proxy, line *haproxyconf.Line) {
 	p.binds = append(p.binds, b)
 }
 
+// family settles what an IPv6 wildcard listens on: both families as Linux has
+// it by default, or IPv6 alone.
+func (b *bind) family(option string) {
+	for i, a := range b.addresses {
+		if a.network != "tcp4" {
+			b.addresses[i].network = map[string]string{"v6only": "tcp6", "v4v6": "tcp"}[option]
+		}
+	}
+}
+
 func (l *loader) readsFile(name string) {
 	if !slices.Contains(l.files, name) {
 		l.files = append(l.files, name)
@@ -116,10 +131,11 @@ func (l *loader) version(w haproxyconf.Word) uint16 {
 // bindAddresses reads addresses between commas. "*" and nothing are every
 // IPv4 address of the machine, as in HAProxy, and not every one of both
 // families, as they would be to Go.
-func (l *loader) bindAddresses(w haproxyconf.Word) []string {
-	var out []string
+func (l *loader) bindAddresses(w haproxyconf.Word) []address {
+	var out []address
 	for text := range strings.SplitSeq(w.Value, ",") {
 		host, port, err := splitAddress(text)
+		network := "tcp4"
 		switch {
 		case err != nil:
 			l.add(codeArguments, w.Pos, fmt.Sprintf("%q is not an address to bind: %v", text, err), "the embedded balancer listens on TCP addresses", "write ADDRESS:PORT, for example *:443 or 127.0.0.1:443")
@@ -127,11 +143,15 @@ func (l *loader) bindAddresses(w haproxyconf.Word) []string {
 		case host == "" || host == "*":
 			host = "0.0.0.0"
 		default:
-			if _, err := netip.ParseAddr(host); err != nil {
+			ip, err := netip.ParseAddr(host)
+			if err == nil && ip.Is6() {
+				network = "tcp"
+			}
+			if err != nil {
 				l.add(codeArguments, w.Pos, fmt.Sprintf("%q is not an IP address", host), "a name may mean another address tomorrow", "write the address itself")
 			}
 		}
-		out = append(out, net.JoinHostPort(host, port))
+		out = append(out, address{network: network, text: net.JoinHostPort(host, port)})
 	}
 	return out
 }

@@ -101,12 +101,12 @@ func (l *loader) frontend(p *proxy, backends map[string]*balancer.Backend) *bala
 	f := &balancer.Frontend{
 		Name: p.name, MaxConn: p.maxConn, Inspect: p.inspect, Peek: peekSize,
 		// HAProxy holds the PROXY header and the handshake to the client's limit.
-		Handshake: p.timeouts["client"], Idle: p.timeouts["client"], Fin: p.timeouts["client-fin"],
+		Header: p.timeouts["client"], Handshake: p.timeouts["client"], Idle: p.timeouts["client"], Fin: p.timeouts["client-fin"],
 		LogConnections: p.log, SkipEmpty: p.options["dontlognull"],
 	}
 	for _, b := range p.binds {
 		for _, a := range b.addresses {
-			f.Binds = append(f.Binds, &balancer.Bind{Address: a, AcceptProxy: b.acceptProxy, TLS: b.tls})
+			f.Binds = append(f.Binds, &balancer.Bind{Network: a.network, Address: a.text, AcceptProxy: b.acceptProxy, TLS: b.tls})
 		}
 	}
 	type route struct {
