@@ -1,15 +1,19 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
+	agentpb "kasgen/internal/kasrpc/agent"
 	"kasgen/internal/kasrpc/prototool"
 )
 
@@ -63,6 +67,23 @@ func TestRequest(t *testing.T) {
 				t.Errorf("Via: %q", v)
 			}
 		})
+	}
+}
+
+func TestRegisterWithVersion(t *testing.T) {
+	t.Parallel()
+	cluster := httptest.NewTLSServer(withVersion(http.NotFound))
+	t.Cleanup(cluster.Close)
+	seen := make(chan *agentpb.KubernetesVersion, 1)
+	k := newFakeKAS()
+	k.register = func(_ context.Context, r *agentpb.RegisterRequest) error {
+		seen <- r.GetAgentMeta().GetKubernetesVersion()
+		return nil
+	}
+	run(t, Options{KasURL: "grpc://" + k.serve(t), Cluster: clusterOf(cluster)})
+	want := &agentpb.KubernetesVersion{Major: "1", Minor: "37", GitVersion: "v1.37.2", Platform: "linux/amd64"}
+	if got := <-seen; !proto.Equal(want, got) {
+		t.Errorf("registered %v", got)
 	}
 }
 
