@@ -48,3 +48,12 @@ func (c *Config) Files() []string {
 	}
 	return files
 }
+
+// ServerNames are the names that the listeners serve.
+func (c *Config) ServerNames() []string {
+	var names []string
+	for _, l := range c.file.Listeners {
+		names = append(names, l.ServerNames...)
+	}
+	return names
+}

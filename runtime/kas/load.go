@@ -7,6 +7,7 @@ package kas
 
 import (
 	"fmt"
+	"strings"
 
 	"kasgen/internal/diag"
 	"kasgen/internal/kasconf"
@@ -80,3 +81,22 @@ func network(n string) string {
 func listenError(section, address string, err error) error {
 	return fmt.Errorf("kas: opening %s on %s: %w", section, address, err)
 }
+
+// GitLab is the address of the GitLab that is asked, and the file with the
+// secret that signs the questions.
+func (c *Config) GitLab() (address, secretFile string) {
+	return c.file.Gitlab.Address, c.file.Gitlab.AuthenticationSecretFile
+}
+
+// PathPrefix is the path of the Kubernetes API proxy, with a slash at either
+// end; "" if there is none.
+func (c *Config) PathPrefix() string {
+	k := c.file.Agent.KubernetesAPI
+	if k == nil {
+		return ""
+	}
+	return "/" + strings.TrimLeft(strings.TrimSuffix(k.URLPathPrefix, "/")+"/", "/")
+}
+
+// WebSocket says whether agents may connect by WebSocket.
+func (c *Config) WebSocket() bool { return c.file.Agent.Listen.Websocket }

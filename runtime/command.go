@@ -1,0 +1,150 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"kasgen/internal/cli"
+	"kasgen/internal/diag"
+	"kasgen/runtime/host"
+	"kasgen/runtime/state"
+)
+
+// Commands are the commands that this room owns.
+func Commands(streams cli.IO) []*cobra.Command { return []*cobra.Command{runCommand(streams)} }
+
+// runOptions are the flags of `kasgen run`.
+type runOptions struct {
+	dir, state, remap string
+	role              string
+	check, debug      bool
+	format            cli.Format
+}
+
+func runCommand(streams cli.IO) *cobra.Command {
+	o := runOptions{format: cli.Text}
+	cmd := &cobra.Command{
+		Use:   "run DIR",
+		Short: "Run a bundle: TCP balancer, edge and kas, from the files in DIR alone",
+		Long: `Run reads the files of a bundle as the programs do that they are written for,
+and is those programs. It ends on SIGTERM or SIGINT after giving open streams
+the time that the files say.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.dir = args[0]
+			return run(cmd.Context(), streams, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.state, "state", "", "use this directory in place of the bundle's state directory")
+	f.StringVar(&o.role, "role", string(All), "what to run: all, front, edge or kas")
+	f.StringVar(&o.remap, "remap", "", "move ports of the front, as in 443=8443,80=8080 (0: any free port)")
+	f.BoolVar(&o.check, "check", false, "read and check everything, and change and open nothing")
+	f.BoolVar(&o.debug, "debug", false, "log connections that end early, too")
+	cli.AddFormat(cmd, &o.format)
+	return cmd
+}
+
+func run(ctx context.Context, streams cli.IO, o runOptions) error {
+	role := Role(o.role)
+	if !slices.Contains([]Role{All, Front, Edge, Kas}, role) {
+		return cli.Usage("--role %s: it is one of all, front, edge and kas", o.role)
+	}
+	remap, err := ParseRemap(o.remap)
+	if err != nil {
+		return cli.Usage("--remap: %v", err)
+	}
+	b, err := Read(o.dir, role)
+	if err != nil {
+		return reported(streams, o.format, err)
+	}
+	if f := b.front(); len(remap) > 0 {
+		var binds []string
+		if f != nil {
+			binds = f.Binds()
+		}
+		if unused := remap.Unused(binds); len(unused) > 0 {
+			return cli.Usage("--remap: the front of %s does not listen on %v, only on %s", o.dir, unused, strings.Join(binds, ", "))
+		}
+	}
+	if o.check {
+		return check(streams, b, o)
+	}
+	level := slog.LevelInfo
+	if o.debug {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level}))
+	made, err := state.Ensure(b.Development(o.state))
+	for _, path := range made {
+		log.Info("made a file for development", "path", path)
+	}
+	if err != nil {
+		return cli.Exit{Code: cli.Failure, Err: err}
+	}
+	h := host.Machine(log)
+	h.ReadFile = func(path string) ([]byte, error) { return os.ReadFile(b.Redirect(path, o.state)) }
+	r, err := b.Start(ctx, h, remap.Host(h), cli.Version)
+	if err != nil {
+		return cli.Exit{Code: cli.Failure, Err: err}
+	}
+	for _, address := range b.Binds() {
+		log.Info("listening", "file", address, "address", r.Addrs()[address].String())
+	}
+	if err := r.Serve(ctx); err != nil {
+		return cli.Exit{Code: cli.Failure, Err: err}
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// reported prints findings, where err is some.
+func reported(streams cli.IO, format cli.Format, err error) error {
+	var fs diag.Findings
+	if !errors.As(err, &fs) {
+		return cli.Exit{Code: cli.Failure, Err: err}
+	}
+	if err := cli.PrintFindings(streams, format, fs); err != nil {
+		return err
+	}
+	return cli.Exit{Code: cli.Failure}
+}
+
+// check tells what run would do.
+func check(streams cli.IO, b *Bundle, o runOptions) error {
+	var fs diag.Findings
+	development := b.Development(o.state)
+	for _, path := range b.Files() {
+		at := b.Redirect(path, o.state)
+		if _, err := os.Stat(at); err == nil {
+			continue
+		}
+		f := diag.Finding{Code: "KAS3101", Severity: diag.Warning, Pos: diag.Pos{File: o.dir}, Field: path,
+			What: fmt.Sprintf("the file %s is not there", at), Fix: "put it there before `kasgen run`"}
+		if slices.ContainsFunc(development, func(i state.Item) bool {
+			return i.Path == at || i.Kind == state.Certificate && (state.KeyPath(i.Path) == at || state.CombinedPath(i.Path) == at)
+		}) {
+			f.Fix = "nothing to do: `kasgen run` makes it, for development"
+		}
+		fs.Add(f)
+	}
+	if o.format == cli.JSON {
+		return cli.PrintFindings(streams, o.format, fs)
+	}
+	if err := cli.PrintFindings(streams, o.format, fs); err != nil {
+		return err
+	}
+	for _, address := range b.Binds() {
+		if _, err := fmt.Fprintf(streams.Out, "would listen on %s\n", address); err != nil {
+			return err
+		}
+	}
+	return nil
+}
