@@ -117,7 +117,8 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 		TLSClientConfig: rest.TLSClientConfig{CAData: authority.caPEM},
 	}
 
-	base := func(net.Listener) context.Context { return ctx }
+	logging := withLogger(ctx, o.Log)
+	base := func(net.Listener) context.Context { return logging }
 	errorLog := slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)
 	c.front = &http.Server{Handler: c.api, TLSConfig: authority.server, BaseContext: base, ErrorLog: errorLog,
 		ReadHeaderTimeout: 10 * time.Second}

@@ -126,8 +126,10 @@ func (c *upgradedConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-func (c *upgradedConn) Close() error {
-	err := net.ErrClosed
+// Close may be called by everybody who holds the connection; only the first
+// closes it. (spdystream waits a second for somebody to take the error of a
+// second one.)
+func (c *upgradedConn) Close() (err error) {
 	c.once.Do(func() {
 		err = c.Conn.Close()
 		c.closed()
