@@ -5,6 +5,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"kasgen/runtime/balancer/balancertest"
 )
 
 const head = `defaults
@@ -17,15 +19,15 @@ const head = `defaults
 // TestBehaviour runs the same files on the embedded balancer and on HAProxy.
 func TestBehaviour(t *testing.T) {
 	t.Parallel()
-	plain := answering(t, "plain", false)
-	other := answering(t, "other", false)
-	first := answering(t, "first", true)
-	dead := freePort(t)
-	pem, roots := combinedPEM(t)
+	plain := balancertest.Answering(t, "plain", false)
+	other := balancertest.Answering(t, "other", false)
+	first := balancertest.Answering(t, "first", true)
+	dead := balancertest.FreePort(t)
+	pem, roots := balancertest.CombinedPEM(t)
 	pages := map[string]string{"PLAIN": plain, "OTHER": other, "FIRST": first, "DEAD": dead, "PEM": pem}
 
-	kas, gitlab := hello(t, "kas.example.com", "h2"), hello(t, "GitLab.example.com", "http/1.1")
-	noName := hello(t, "")
+	kas, gitlab := balancertest.Hello(t, "kas.example.com", "h2"), balancertest.Hello(t, "GitLab.example.com", "http/1.1")
+	noName := balancertest.Hello(t, "")
 	echoed := func(name, s string) string { return name + ":" + s }
 	const route = `frontend f
     bind BIND
@@ -72,12 +74,12 @@ backend b
 		for _, tt := range tests {
 			t.Run(engine+"/"+tt.name, func(t *testing.T) {
 				t.Parallel()
-				bind := freePort(t)
+				bind := balancertest.FreePort(t)
 				text := head + strings.ReplaceAll(tt.conf, "BIND", bind)
 				for k, v := range pages {
 					text = strings.ReplaceAll(text, k, v)
 				}
-				got := send(t, run(t, text)(bind), tt.send...)
+				got := balancertest.Send(t, run(t, text)(bind), tt.send...)
 				if got == "reset" && tt.want == "" {
 					got = "" // a connection closed with bytes unread is reset, or not, as time has it
 				}
@@ -91,7 +93,7 @@ backend b
 		}
 		t.Run(engine+"/tls", func(t *testing.T) {
 			t.Parallel()
-			bind := freePort(t)
+			bind := balancertest.FreePort(t)
 			text := strings.NewReplacer("BIND", bind, "PLAIN", plain, "OTHER", other, "PEM", pem).Replace(head + `frontend f
     bind BIND ssl crt PEM alpn http/1.1,h2
     tcp-request inspect-delay 1s
@@ -123,7 +125,7 @@ backend b
 				if got := c.ConnectionState().NegotiatedProtocol; got != tt.negotiated {
 					t.Errorf("%v: negotiated %q, want %q", tt.offer, got, tt.negotiated)
 				}
-				if got := exchange(t, c, tt.send); got != tt.want {
+				if got := balancertest.Exchange(t, c, tt.send); got != tt.want {
 					t.Errorf("%v: got %q, want %q", tt.offer, got, tt.want)
 				}
 				_ = c.Close()
@@ -135,15 +137,15 @@ backend b
 // TestFileDecides changes one line at a time and sees another behaviour.
 func TestFileDecides(t *testing.T) {
 	t.Parallel()
-	a, b := answering(t, "a", false), answering(t, "b", false)
+	a, b := balancertest.Answering(t, "a", false), balancertest.Answering(t, "b", false)
 	text := head + "listen l\n bind 127.0.0.1:7001\n server s " + a + "\n"
-	if got := send(t, embedded(t, text)("127.0.0.1:7001"), "x"); got != "a:x" {
+	if got := balancertest.Send(t, embedded(t, text)("127.0.0.1:7001"), "x"); got != "a:x" {
 		t.Errorf("got %q", got)
 	}
-	if got := send(t, embedded(t, strings.Replace(text, a, b, 1))("127.0.0.1:7001"), "x"); got != "b:x" {
+	if got := balancertest.Send(t, embedded(t, strings.Replace(text, a, b, 1))("127.0.0.1:7001"), "x"); got != "b:x" {
 		t.Errorf("another server in the file: got %q", got)
 	}
-	if got := send(t, embedded(t, strings.Replace(text, "7001", "7002", 1))("127.0.0.1:7002"), "x"); got != "a:x" {
+	if got := balancertest.Send(t, embedded(t, strings.Replace(text, "7001", "7002", 1))("127.0.0.1:7002"), "x"); got != "a:x" {
 		t.Errorf("another port in the file: got %q", got)
 	}
 	// The server keeps quiet; the file says for how long that is endured.
