@@ -20,17 +20,23 @@ import (
 	"kasgen/scenarios/lab/agent"
 )
 
-const bearer = "Bearer ci:1:job"
+var bearer = bearerFor(1)
+
+func bearerFor(agent int) string { return fmt.Sprintf("Bearer ci:%d:job", agent) }
 
 // newGitLab knows every agent whose token is its number, and a job that may
-// use agent 1.
+// use the first twenty.
 func newGitLab(b testing.TB) string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v4/internal/kubernetes/agent_info", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"project_id": 1, "agent_id": %s, "agent_name": "a"}`, r.Header.Get("Gitlab-Agent-Api-Request"))
 	})
 	mux.HandleFunc("GET /api/v4/job/allowed_agents", func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, `{"allowed_agents": [{"id": 1, "config_project": {"id": 1}, "configuration": {}}], "job": {"id": 1}, "pipeline": {"id": 1}, "project": {"id": 1}, "user": {"id": 1, "username": "u"}}`)
+		var agents []string
+		for i := range 20 {
+			agents = append(agents, fmt.Sprintf(`{"id": %d, "config_project": {"id": 1}, "configuration": {}}`, i+1))
+		}
+		io.WriteString(w, `{"allowed_agents": [`+strings.Join(agents, ",")+`], "job": {"id": 1}, "pipeline": {"id": 1}, "project": {"id": 1}, "user": {"id": 1, "username": "u"}}`)
 	})
 	s := httptest.NewServer(mux)
 	b.Cleanup(s.Close)
@@ -119,12 +125,18 @@ func startAgents() ([]string, error) {
 // upgrade opens an upgraded stream to a path of the cluster.
 func upgrade(b testing.TB, api, path string) (net.Conn, *bufio.Reader) {
 	b.Helper()
+	return upgradeBy(b, api, path, 1)
+}
+
+// upgradeBy does so through the agent with that number.
+func upgradeBy(b testing.TB, api, path string, agent int) (net.Conn, *bufio.Reader) {
+	b.Helper()
 	c, err := net.Dial("tcp", api)
 	if err != nil {
 		b.Fatal(err)
 	}
-	fmt.Fprintf(c, "POST /k8s-proxy%s HTTP/1.1\r\nHost: h\r\nAuthorization: %s\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n\r\n", path, bearer)
-	r := bufio.NewReaderSize(c, 64<<10)
+	fmt.Fprintf(c, "POST /k8s-proxy%s HTTP/1.1\r\nHost: h\r\nAuthorization: %s\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n\r\n", path, bearerFor(agent))
+	r := bufio.NewReaderSize(c, 4<<10)
 	resp, err := http.ReadResponse(r, nil)
 	if err != nil {
 		b.Fatal(err)
