@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -15,7 +16,13 @@ import (
 	"kasgen/runtime/host"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if backend := os.Getenv(benchBackend); backend != "" {
+		serveForBenchmark(backend)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const testAddress = "127.0.0.1:0"
 

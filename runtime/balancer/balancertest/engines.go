@@ -80,6 +80,13 @@ func Native(t testing.TB, program string) string {
 // until it listens.
 func Start(t testing.TB, bin string, args ...string) func(bind string) string {
 	t.Helper()
+	_, wait := StartProcess(t, bin, args...)
+	return wait
+}
+
+// StartProcess is Start with the process's number.
+func StartProcess(t testing.TB, bin string, args ...string) (int, func(bind string) string) {
+	t.Helper()
 	cmd := exec.Command(bin, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -100,7 +107,7 @@ func Start(t testing.TB, bin string, args ...string) func(bind string) string {
 			t.Logf("%s said:\n%s", bin, out.String())
 		}
 	})
-	return func(bind string) string {
+	return cmd.Process.Pid, func(bind string) string {
 		t.Helper()
 		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 			c, err := net.Dial("tcp", bind)
