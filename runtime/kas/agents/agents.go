@@ -105,21 +105,39 @@ func (s *Service) GetConfiguration(req *agent.ConfigurationRequest, stream grpc.
 
 // Connect is one reverse tunnel.
 func (s *Service) Connect(stream grpc.BidiStreamingServer[tunnel.ConnectRequest, tunnel.ConnectResponse]) error {
-	ctx := stream.Context()
+	type beginning struct {
+		agentID    int64
+		descriptor *tunnel.AgentDescriptor
+		err        error
+	}
+	// Decompressing, parsing and asking GitLab need a deep stack, which a
+	// goroutine keeps; this one waits for hours and there are thousands.
+	begun := make(chan beginning, 1)
+	go func() {
+		var b beginning
+		b.agentID, b.descriptor, b.err = s.begin(stream)
+		begun <- b
+	}()
+	b := <-begun
+	if b.err != nil {
+		return b.err
+	}
+	return s.Tunnels.Connect(stream, b.agentID, b.descriptor, s.maxIdle(stream.Context()))
+}
+
+// begin reads a tunnel's descriptor and learns whose it is.
+func (s *Service) begin(stream grpc.ServerStream) (int64, *tunnel.AgentDescriptor, error) {
 	var first wire.Frame
 	if err := stream.RecvMsg(&first); err != nil {
-		return err
+		return 0, nil, err
 	}
 	descriptor := first.Connect.GetDescriptor_()
 	first.Free()
 	if descriptor == nil {
-		return status.Error(codes.InvalidArgument, "the first message of a tunnel must be its descriptor")
+		return 0, nil, status.Error(codes.InvalidArgument, "the first message of a tunnel must be its descriptor")
 	}
-	info, err := s.who(ctx)
-	if err != nil {
-		return err
-	}
-	return s.Tunnels.Connect(stream, info.AgentID, descriptor.GetAgentDescriptor(), s.maxIdle(ctx))
+	info, err := s.who(stream.Context())
+	return info.AgentID, descriptor.GetAgentDescriptor(), err
 }
 
 // who asks GitLab whose token the call bears, within the token's rate.
