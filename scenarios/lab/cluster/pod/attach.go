@@ -3,7 +3,6 @@ package pod
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 )
@@ -13,7 +12,8 @@ const longestLine = 1 << 20
 
 // Attach connects a client to the main process: its lines are echoed, and
 // everything printed from now on is sent, to this client and to every other.
-// It returns when ctx ends, or when the pod does.
+// It returns nil when ctx ends or the pod does: a client leaves an attached
+// stream in no other way.
 func (p *Pod) Attach(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, leave, err := p.enter(ctx, 0)
 	if err != nil {
@@ -35,11 +35,8 @@ func (p *Pod) Attach(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	for {
 		lines, next, err := p.output.Next(ctx, from)
-		switch {
-		case errors.Is(err, io.EOF):
+		if err != nil {
 			return nil
-		case err != nil:
-			return fmt.Errorf("the stream ended: %w", context.Cause(ctx))
 		}
 		from = next
 		if out == nil {
@@ -47,6 +44,9 @@ func (p *Pod) Attach(ctx context.Context, in io.Reader, out io.Writer) error {
 		}
 		for _, l := range lines {
 			if _, err := io.WriteString(out, l.Text+"\n"); err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
 				return fmt.Errorf("writing to the client: %w", err)
 			}
 		}

@@ -157,7 +157,9 @@ func exitCode(ctx context.Context, err error) error {
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("the stream ended before the command: %w", context.Cause(ctx))
+		// The client has gone, and the command with it. Nobody hears this;
+		// but an error of another kind would be logged as a fault.
+		return codeExit(128 + int(syscall.SIGKILL))
 	case err == nil:
 		return nil
 	case !errors.As(err, &exit):
@@ -167,6 +169,10 @@ func exitCode(ctx context.Context, err error) error {
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		code = 128 + int(status.Signal())
 	}
+	return codeExit(code)
+}
+
+func codeExit(code int) error {
 	return utilexec.CodeExitError{Err: fmt.Errorf("command ended with exit code %d", code), Code: code}
 }
 
