@@ -227,26 +227,52 @@ func (s *scanner) head(line []byte) *Fault {
 	if colon < 0 {
 		return nil // net/http answers 400
 	}
-	name := string(bytes.ToLower(bytes.TrimSpace(line[:colon])))
-	switch name {
-	case "content-length", "transfer-encoding", "upgrade":
-		if s.long {
-			return &Fault{fmt.Sprintf("the %s header is longer than %d bytes", name, maxLine)}
-		}
+	name := framing(bytes.TrimSpace(line[:colon]))
+	if name == "" {
+		return nil
 	}
-	value := string(bytes.TrimSpace(line[colon+1:]))
+	if s.long {
+		return &Fault{fmt.Sprintf("the %s header is longer than %d bytes", name, maxLine)}
+	}
 	switch name {
-	case "content-length":
+	case contentLength:
+		value := string(bytes.TrimSpace(line[colon+1:]))
 		if s.hasLength && s.length != value {
 			return &Fault{"the request has two Content-Length headers that differ"}
 		}
 		s.hasLength, s.length = true, value
-	case "transfer-encoding":
+	case transferEncoding:
 		s.coding = true
-	case "upgrade":
+	case upgrade:
 		s.upgrade = true
 	}
 	return nil
+}
+
+// The headers that say where a request ends.
+const (
+	contentLength    = "Content-Length"
+	transferEncoding = "Transfer-Encoding"
+	upgrade          = "Upgrade"
+)
+
+// framing is which of them name is, in whatever case, or "".
+func framing(name []byte) string {
+	switch len(name) {
+	case len(contentLength):
+		if strings.EqualFold(string(name), contentLength) {
+			return contentLength
+		}
+	case len(transferEncoding):
+		if strings.EqualFold(string(name), transferEncoding) {
+			return transferEncoding
+		}
+	case len(upgrade):
+		if strings.EqualFold(string(name), upgrade) {
+			return upgrade
+		}
+	}
+	return ""
 }
 
 func (s *scanner) endOfHead() *Fault {

@@ -27,6 +27,10 @@ type Conn struct {
 	pool *Pool
 	buf  *[]byte // lent while data is not empty
 	data []byte
+
+	ready func(fd uintptr) bool // read, bound once
+	n     int                   // what read came to
+	err   error
 }
 
 // New wraps c if it is a TCP connection, and returns any other as it is.
@@ -39,7 +43,9 @@ func New(c net.Conn, pool *Pool) net.Conn {
 	if err != nil {
 		return c
 	}
-	return &Conn{TCPConn: tcp, raw: raw, pool: pool}
+	r := &Conn{TCPConn: tcp, raw: raw, pool: pool}
+	r.ready = r.read
+	return r
 }
 
 // Read reads from what has been read ahead, or waits for more.
@@ -59,42 +65,40 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// fill waits until there is something to read and reads it.
 func (c *Conn) fill() error {
-	var n int
-	var errRead error
-	err := c.raw.Read(func(fd uintptr) bool {
-		buf := c.pool.Get(size)
-		n, errRead = ignoringEINTR(func() (int, error) { return syscall.Read(int(fd), *buf) })
-		if errRead == syscall.EAGAIN {
-			c.pool.Put(buf)
-			return false // wait without it
-		}
-		c.buf = buf
-		return true
-	})
-	if err == nil {
-		err = errRead
-		if err != nil {
-			err = &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
-		} else if n == 0 {
-			err = io.EOF
-		}
+	c.n, c.err = 0, nil
+	err := c.raw.Read(c.ready)
+	switch {
+	case err != nil:
+	case c.err != nil:
+		err = &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: c.err}
+	case c.n == 0:
+		err = io.EOF
 	}
 	if err != nil {
 		c.release()
 		return err
 	}
-	c.data = (*c.buf)[:n]
+	c.data = (*c.buf)[:c.n]
 	return nil
 }
 
-func ignoringEINTR(f func() (int, error)) (int, error) {
+// read reads without waiting; it reports false if there is nothing.
+func (c *Conn) read(fd uintptr) bool {
+	buf := c.pool.Get(size)
 	for {
-		n, err := f()
-		if err != syscall.EINTR {
-			return n, err
+		c.n, c.err = syscall.Read(int(fd), *buf)
+		if c.err != syscall.EINTR {
+			break
 		}
 	}
+	if c.err == syscall.EAGAIN {
+		c.pool.Put(buf)
+		return false // wait without it
+	}
+	c.buf = buf
+	return true
 }
 
 func (c *Conn) release() {

@@ -38,6 +38,12 @@ func TestMain(m *testing.M) {
 		serveChild(startReference)
 	case "agents":
 		serveChild(startAgents)
+	case "edge":
+		serveChild(startEdge)
+	case "bare-http":
+		serveChild(startBareHTTP)
+	case "bare-grpc":
+		serveChild(startBareGRPC)
 	}
 }
 
