@@ -124,6 +124,9 @@ func (s *Server) listen(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Close closes the listeners of a server that will not Serve.
+func (s *Server) Close() error { return s.closeListeners() }
+
 func (s *Server) closeListeners() error {
 	var errs []error
 	for _, l := range s.listeners {

@@ -33,7 +33,7 @@ func (l *loader) finish() {
 			continue
 		}
 		f := l.frontend(p, backends)
-		if len(f.Binds) == 0 && !l.fs.Failed() {
+		if len(p.binds) == 0 {
 			l.add(codeIncomplete, p.header.Pos, p.where()+" has no bind line", "no client can reach it", "add a bind line, or remove the section")
 		}
 		for _, b := range f.Binds {
@@ -116,8 +116,11 @@ func (l *loader) frontend(p *proxy, backends map[string]*balancer.Backend) *bala
 	var routes []route
 	for _, s := range p.switches {
 		to := backends[s.name.Value]
-		if to == nil {
+		switch {
+		case to == nil:
 			l.reference(s.name, "backend", names(backends))
+		case s.name.Value == p.name:
+			l.add(codeReference, s.name.Pos, fmt.Sprintf("use_backend leads back to %q", p.name), "HAProxy refuses the loop; a listen section serves itself where no rule matches", "remove the line")
 		}
 		routes = append(routes, route{cond: s.cond, to: to})
 	}

@@ -146,6 +146,9 @@ func (m *mapping) lookup(v *balancer.View) string {
 // outcomes is every text that w may become, if that can be known.
 func (l *loader) outcomes(w nginxconf.Word) ([]nginxconf.Word, bool) {
 	parts := l.parts(w)
+	if len(parts) == 0 && w.Value != "" {
+		return nil, true // it was refused
+	}
 	if len(parts) == 0 || len(parts) == 1 && parts[0].variable == "" {
 		return []nginxconf.Word{w}, true
 	}

@@ -49,6 +49,7 @@ func Load(file string, data []byte) (*Config, error) {
 	l := &loader{file: file}
 	c := l.load(parsed)
 	l.fs.Sort()
+	l.fs = slices.Compact(l.fs) // a word that is read twice is at fault once
 	if err := l.fs.Err(); err != nil {
 		return nil, err
 	}

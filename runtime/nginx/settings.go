@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"kasgen/internal/nginxconf"
@@ -148,7 +149,7 @@ func (l *loader) limit(d *nginxconf.Directive, to *time.Duration) {
 	if !l.simple(d, 1, 1) {
 		return
 	}
-	if *to = l.duration(d.Args[0]); *to == 0 && !l.fs.Failed() {
+	if *to = l.duration(d.Args[0]); *to == 0 && strings.Trim(d.Args[0].Value, "0smhdwMy ") == "" {
 		l.add(codeArguments, d.Args[0].Pos, d.Name.Value+" of zero", "nginx would close every connection at once", "write how long to wait")
 	}
 }

@@ -101,6 +101,11 @@ func (l *loader) route(f *balancer.Frontend, s *settings, to nginxconf.Word) {
 	backends := map[string]*balancer.Backend{}
 	possible, known := l.outcomes(to)
 	if !known {
+		for _, p := range l.parts(to) {
+			if p.variable != "" && l.variable(p.variable, to) == nil {
+				return
+			}
+		}
 		l.unsupported(to, "where clients may go must be known before one comes: proxy_pass takes a name, an address, or the variable of a map", "make a map from the variable to upstreams")
 		return
 	}
