@@ -10,6 +10,9 @@ import (
 	"kasgen/internal/diag"
 )
 
+// WebsocketTokenKey is the key of the secret of tokens for WebSocket.
+const WebsocketTokenKey = "agent.kubernetes_api.websocket_token_secret_file"
+
 // Version is a version of GitLab's kas.
 type Version struct{ Major, Minor, Patch int }
 
@@ -53,7 +56,7 @@ type Gate struct {
 func Gates() []Gate {
 	return []Gate{
 		// gitlab-agent !2024 added it, !2441 made it required.
-		{Key: "agent.kubernetes_api.websocket_token_secret_file", Since: Version{Major: 17}, Required: Version{Major: 18}},
+		{Key: WebsocketTokenKey, Since: Version{Major: 17}, Required: Version{Major: 18}},
 		{Key: "agent.gitops", Until: Version{Major: 17}},
 	}
 }

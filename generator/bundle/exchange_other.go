@@ -1,0 +1,13 @@
+//go:build !linux
+
+package bundle
+
+import (
+	"errors"
+	"os"
+)
+
+func exchange(_, _ string) error { return errors.ErrUnsupported }
+
+// tryLock is for Linux, where instances run; elsewhere people render by hand.
+func tryLock(*os.File) error { return nil }

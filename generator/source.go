@@ -1,0 +1,55 @@
+package generator
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"kasgen/generator/spec"
+	"kasgen/internal/cli"
+	"kasgen/internal/diag"
+)
+
+// source is where a command's spec comes from.
+type source struct {
+	file   string
+	values *cli.Values
+}
+
+// addSource gives cmd the flags that choose and override a spec.
+func addSource(cmd *cobra.Command) *source {
+	s := &source{}
+	cmd.Flags().StringVarP(&s.file, "file", "f", "", "kasgen.yaml to read, - for standard input (default: one machine, kas.example.com)")
+	var list []cli.Override
+	for _, scalar := range spec.Scalars() {
+		list = append(list, cli.Override{Flag: scalar.Flag, Field: scalar.Field, Usage: scalar.Usage})
+	}
+	s.values = cli.AddOverrides(cmd, list)
+	return s
+}
+
+// read gives the spec, or nil with findings.
+func (s *source) read(in io.Reader) (*spec.Spec, diag.Findings, error) {
+	name, data := "(default)", []byte(spec.Example)
+	var err error
+	switch s.file {
+	case "":
+	case "-":
+		name = "(standard input)"
+		data, err = io.ReadAll(in)
+	default:
+		name = s.file
+		data, err = os.ReadFile(s.file)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the spec: %w", err)
+	}
+	var overrides []spec.Override
+	for _, v := range s.values.Given() {
+		overrides = append(overrides, spec.Override{Field: v.Field, Text: v.Text, Source: v.Source})
+	}
+	read, findings := spec.Read(name, data, overrides)
+	return read, findings, nil
+}

@@ -1,0 +1,37 @@
+package spec
+
+// The codes of faults in a kasgen.yaml: KAS14xx for single values.
+const (
+	CodeAPIVersion = "KAS1401"
+	CodeRequired   = "KAS1402"
+	CodeURL        = "KAS1403"
+	CodeName       = "KAS1404"
+	CodeAddress    = "KAS1405"
+	CodeChoice     = "KAS1406"
+	CodePath       = "KAS1407"
+	CodeLimit      = "KAS1408"
+	CodeVersion    = "KAS1409"
+	CodePrefix     = "KAS1410"
+	CodeDuplicate  = "KAS1411"
+)
+
+// KAS15xx for values that do not go together.
+const (
+	CodeOverlap        = "KAS1501"
+	CodeHTTPBalancer   = "KAS1502"
+	CodeProxyV2        = "KAS1503"
+	CodeRegistry       = "KAS1504"
+	CodeGitLabRedis    = "KAS1505"
+	CodeACME           = "KAS1506"
+	CodeShareTerminate = "KAS1507"
+	CodeShareHeader    = "KAS1508"
+	CodeSameName       = "KAS1509"
+	CodeLoopback       = "KAS1510"
+	CodeRemoveAfter    = "KAS1511"
+	CodeExternal       = "KAS1512"
+	CodeNginxOld       = "KAS1513"
+	CodeIdle           = "KAS1514"
+	CodeDevelopment    = "KAS1515"
+	CodeCleartext      = "KAS1516"
+	CodeExternalALPN   = "KAS1517"
+)

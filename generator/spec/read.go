@@ -1,0 +1,30 @@
+package spec
+
+import (
+	"kasgen/internal/diag"
+	"kasgen/internal/strictyaml"
+)
+
+// Read decodes a kasgen.yaml, applies overrides, fills in defaults and checks
+// the rules. The findings hold every fault and may hold warnings where there
+// is none. The spec is nil if any finding is an error.
+func Read(name string, data []byte, overrides []Override) (*Spec, diag.Findings) {
+	s := Default()
+	doc, findings := strictyaml.Decode(name, data, &s)
+	c := &checker{spec: &s, doc: doc, sources: map[string]string{}}
+	for _, o := range overrides {
+		c.sources[o.Field] = o.Source
+		if f := o.apply(&s); f != nil {
+			findings.Add(*f)
+			c.faulty(o.Field)
+		}
+	}
+	s.resolve()
+	c.check()
+	findings = append(findings, c.findings...)
+	findings.Sort()
+	if findings.Failed() {
+		return nil, findings
+	}
+	return &s, findings
+}

@@ -1,0 +1,176 @@
+// Package spec owns kasgen.yaml, what a person writes: its types, defaults,
+// the scalars that flags and variables override, and the rules. It knows no
+// program that is configured from it. Its law: Read reports every fault at
+// once, each with its place, and a spec without faults can be rendered.
+package spec
+
+import (
+	"kasgen/internal/lockfile"
+	"kasgen/internal/strictyaml"
+)
+
+// APIVersion is what Spec.APIVersion must say.
+const APIVersion = "kasgen/v1"
+
+// Spec is a whole kasgen.yaml.
+type Spec struct {
+	APIVersion   string       `json:"apiVersion"`
+	Topology     Topology     `json:"topology"`
+	GitLab       GitLab       `json:"gitlab"`
+	StateDir     string       `json:"stateDir"` // certificates and secrets; never part of a bundle
+	Names        Names        `json:"names"`
+	TLS          TLS          `json:"tls"`
+	LoadBalancer LoadBalancer `json:"loadBalancer"`
+	Edge         Edge         `json:"edge"`
+	KAS          KAS          `json:"kas"`
+	Agents       Agents       `json:"agents"`
+	Migration    Migration    `json:"migration"`
+	Timeouts     Timeouts     `json:"timeouts"`
+	Nginx        Nginx        `json:"nginx"`
+}
+
+// GitLab is the instance that kas belongs to.
+type GitLab struct {
+	URL         string `json:"url"`         // where kas calls GitLab's internal API
+	ExternalURL string `json:"externalURL"` // where people reach GitLab; empty: the origin of URL
+	CAFile      string `json:"caFile"`      // PEM, where URL's certificate is of a private CA
+}
+
+// Names are the host names of kas.
+type Names struct {
+	KAS string `json:"kas"`
+}
+
+// TLS is the certificate of Names and who provides it.
+type TLS struct {
+	Source          TLSSource `json:"source"`
+	CertificateFile string    `json:"certificateFile"` // PEM, leaf first; empty: tls/kas.crt below StateDir
+	KeyFile         string    `json:"keyFile"`         // PEM; empty: tls/kas.key below StateDir
+	CombinedFile    string    `json:"combinedFile"`    // both in one, for HAProxy; empty: tls/kas.pem below StateDir
+	MinVersion      string    `json:"minVersion"`      // "1.2" or "1.3"
+}
+
+// LoadBalancer is what takes connections from the world.
+type LoadBalancer struct {
+	Kind                BalancerKind  `json:"kind"`
+	TLS                 BalancerTLS   `json:"tls"`
+	Listen              []string      `json:"listen"`
+	ProxyProtocol       ProxyProtocol `json:"proxyProtocol"`       // sent to the edge; empty: the newest that Kind can send
+	AcceptProxyProtocol ProxyProtocol `json:"acceptProxyProtocol"` // expected from a balancer before this one
+	Nodes               []string      `json:"nodes"`               // edges of several kas nodes; empty: this machine's
+	Balance             Balance       `json:"balance"`
+	MaxConnections      int           `json:"maxConnections"`
+	ShareWithGitLab     Share         `json:"shareWithGitLab"`
+	HealthCheck         HealthCheck   `json:"healthCheck"`
+}
+
+// Share is how GitLab keeps its port when kas takes it: by the name in SNI.
+type Share struct {
+	Enabled       bool          `json:"enabled"`
+	Address       string        `json:"address"`       // where GitLab's own web server listens
+	ProxyProtocol ProxyProtocol `json:"proxyProtocol"` // what it expects; empty: none, or what the edge gets where a program cannot tell them apart
+}
+
+// HealthCheck is when a node is taken out and put back.
+type HealthCheck struct {
+	Interval Duration `json:"interval"`
+	Fall     int      `json:"fall"`
+	Rise     int      `json:"rise"`
+}
+
+// Edge is the sniffing listener.
+type Edge struct {
+	Listen string `json:"listen"`
+}
+
+// KAS is the agent server behind the edge.
+type KAS struct {
+	Kind       KASKind `json:"kind"`
+	Version    string  `json:"version"` // of GitLab's kas; decides which keys its file has
+	PathPrefix string  `json:"pathPrefix"`
+	Listen     Listen  `json:"listen"`
+	Secrets    Secrets `json:"secrets"`
+	Redis      *Redis  `json:"redis"` // null: none
+}
+
+// Listen are kas's listeners.
+type Listen struct {
+	Agent         string `json:"agent"`
+	KubernetesAPI string `json:"kubernetesAPI"`
+	Observability string `json:"observability"`
+	API           string `json:"api"`
+	PrivateAPI    string `json:"privateAPI"`
+}
+
+// Secrets are files; empty: below secrets/ in StateDir.
+type Secrets struct {
+	GitLab         string `json:"gitlab"`
+	API            string `json:"api"`
+	PrivateAPI     string `json:"privateAPI"`
+	WebsocketToken string `json:"websocketToken"`
+}
+
+// Redis is where several kas share their tunnels. One of Address and Sentinel
+// is set.
+type Redis struct {
+	Address      string         `json:"address"`
+	Sentinel     *RedisSentinel `json:"sentinel"`
+	Username     string         `json:"username"`
+	PasswordFile string         `json:"passwordFile"`
+	KeyPrefix    string         `json:"keyPrefix"`
+	Database     uint16         `json:"database"`
+	TLS          *RedisTLS      `json:"tls"` // null: cleartext
+}
+
+// RedisSentinel finds Redis.
+type RedisSentinel struct {
+	Master       string   `json:"master"`
+	Addresses    []string `json:"addresses"`
+	PasswordFile string   `json:"passwordFile"`
+}
+
+// RedisTLS is TLS towards Redis.
+type RedisTLS struct {
+	CAFile          string `json:"caFile"`
+	CertificateFile string `json:"certificateFile"`
+	KeyFile         string `json:"keyFile"`
+}
+
+// Agents is which agents are served.
+type Agents struct {
+	Websocket WebsocketAgents `json:"websocket"`
+	// RemoveAfter is the day on which people mean to remove WebSocket. It is
+	// written into the files and ends nothing by itself.
+	RemoveAfter Date `json:"removeAfter"`
+}
+
+// Migration keeps what was there before.
+type Migration struct {
+	Keep []Kept `json:"keep"`
+}
+
+// Kept is an old listener that goes on beside the new ones, bytes untouched.
+type Kept struct {
+	Listen  string `json:"listen"`
+	Backend string `json:"backend"`
+}
+
+// Timeouts are time limits.
+type Timeouts struct {
+	Connect   Duration `json:"connect"`   // of a dial
+	Idle      Duration `json:"idle"`      // without a byte in either direction, at the balancer
+	Drain     Duration `json:"drain"`     // that streams live on after SIGTERM
+	Handshake Duration `json:"handshake"` // PROXY header and TLS
+	Sniff     Duration `json:"sniff"`     // until the protocol is known
+	Header    Duration `json:"header"`    // until a request head is complete
+	Keepalive Duration `json:"keepalive"` // between requests of one connection
+}
+
+// Nginx is the nginx that stream.conf is for.
+type Nginx struct {
+	Version      string `json:"version"`
+	StreamModule string `json:"streamModule"` // file for load_module; empty: compiled in
+}
+
+// Digest identifies the spec with every default filled in.
+func (s *Spec) Digest() string { return lockfile.Digest(strictyaml.Encode(s, nil)) }

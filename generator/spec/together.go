@@ -1,0 +1,200 @@
+package spec
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"kasgen/internal/kasconf"
+)
+
+// together reports values that are right alone and cannot be combined.
+func (c *checker) together() {
+	c.httpBalancer()
+	c.proxyHeaders()
+	c.sharing()
+	c.external()
+	c.registry()
+	c.names()
+	c.certificates()
+	c.agents()
+	c.overlap()
+}
+
+func (c *checker) httpBalancer() {
+	if c.spec.Topology != TopologyA {
+		return
+	}
+	fix := "use a TCP balancer: loadBalancer.kind haproxy, nginx-stream or external-tcp"
+	switch c.spec.LoadBalancer.Kind {
+	case ExternalHTTP:
+		c.add(CodeHTTPBalancer, "loadBalancer.kind", "topology A cannot stand behind an HTTP balancer",
+			"one name carries everything in topology A, and an HTTP/1.1 balancer passes neither gRPC nor SPDY", fix)
+	case ExternalHTTP2:
+		c.add(CodeHTTPBalancer, "loadBalancer.kind", "topology A cannot stand behind an HTTP/2 balancer",
+			"one name carries everything in topology A, and a balancer that speaks HTTP/2 to its backend passes no upgrade, so neither WebSocket nor SPDY", fix)
+	}
+}
+
+func (c *checker) proxyHeaders() {
+	lb := c.spec.LoadBalancer
+	if lb.Kind != NginxStream {
+		return
+	}
+	if lb.ProxyProtocol == ProxyV2 {
+		c.add(CodeProxyV2, "loadBalancer.proxyProtocol", "nginx-stream cannot send PROXY v2",
+			"nginx's stream module writes version 1 only", "write v1, or use loadBalancer.kind: haproxy")
+	}
+	v, err := kasconf.ParseVersion(c.spec.Nginx.Version)
+	if err == nil && lb.TLS == Terminate && v.Less(alpnNginx()) {
+		c.add(CodeNginxOld, "nginx.version", fmt.Sprintf("nginx %s cannot end TLS for gRPC", v),
+			"it negotiates no ALPN in stream, and agents refuse a connection without h2 in ALPN", "use nginx 1.21.4 or later, or loadBalancer.tls: passthrough")
+	}
+}
+
+func (c *checker) sharing() {
+	lb := c.spec.LoadBalancer
+	share := lb.ShareWithGitLab
+	if !share.Enabled {
+		return
+	}
+	if lb.TLS == Terminate {
+		c.add(CodeShareTerminate, "loadBalancer.shareWithGitLab.enabled", "a shared port cannot have its TLS ended by the balancer",
+			"it would need GitLab's certificate too, and would pass GitLab cleartext", "use loadBalancer.tls: passthrough")
+	}
+	if lb.Kind == NginxStream && share.ProxyProtocol != lb.ProxyProtocol {
+		c.add(CodeShareHeader, "loadBalancer.shareWithGitLab.proxyProtocol", fmt.Sprintf("nginx-stream cannot send PROXY %s to the edge and %s to GitLab", lb.ProxyProtocol, share.ProxyProtocol),
+			"nginx's stream module decides that for a listener, not for where it passes to", "make both the same, or use loadBalancer.kind: haproxy")
+	}
+}
+
+func (c *checker) external() {
+	lb := c.spec.LoadBalancer
+	if !lb.Kind.External() {
+		return
+	}
+	if lb.ShareWithGitLab.Enabled {
+		c.add(CodeExternal, "loadBalancer.shareWithGitLab.enabled", fmt.Sprintf("loadBalancer.kind %s cannot be told to share its port", lb.Kind),
+			"nothing is rendered for a balancer that somebody else runs", "route GitLab's name there, and remove this")
+	}
+	if len(c.spec.Migration.Keep) > 0 {
+		c.add(CodeExternal, "migration.keep", fmt.Sprintf("loadBalancer.kind %s cannot keep old listeners", lb.Kind),
+			"nothing is rendered for a balancer that somebody else runs", "keep them there, and remove this")
+	}
+	if len(lb.Nodes) > 0 {
+		c.add(CodeExternal, "loadBalancer.nodes", fmt.Sprintf("loadBalancer.kind %s cannot be given nodes", lb.Kind),
+			"nothing is rendered for a balancer that somebody else runs", "name the nodes there, and remove this")
+	}
+	if lb.Kind == ExternalTCP && lb.TLS == Terminate {
+		c.warn(CodeExternalALPN, "loadBalancer.tls", "the external balancer must negotiate ALPN http/1.1 and h2, in this order",
+			"without ALPN agents refuse gRPC, and with h2 first kubectl would get a protocol in which it cannot upgrade", "check it, or pass TLS through")
+	}
+}
+
+// registry looks at several nodes.
+func (c *checker) registry() {
+	lb, k := c.spec.LoadBalancer, c.spec.KAS
+	if k.Kind == KASGitLab && k.Redis == nil {
+		c.add(CodeGitLabRedis, "kas.redis", "GitLab's kas needs Redis",
+			"it keeps its tunnels there and does not start without it", "set kas.redis.address, or use kas.kind: embedded")
+	}
+	if len(lb.Nodes) > 1 && k.Kind == KASEmbedded && k.Redis == nil {
+		c.add(CodeRegistry, "loadBalancer.nodes", fmt.Sprintf("%d nodes have no shared registry", len(lb.Nodes)),
+			"an agent's tunnel is on one node, and the others would not know on which", "set kas.redis, or use one node")
+	}
+	remote := false
+	for _, node := range lb.Nodes {
+		e, err := parseEndpoint(node)
+		remote = remote || err == nil && !e.loopback()
+	}
+	if !remote {
+		return
+	}
+	why := "other machines connect to it"
+	if e, err := parseEndpoint(c.spec.Edge.Listen); err == nil && e.loopback() {
+		c.add(CodeLoopback, "edge.listen", "edge.listen is "+c.spec.Edge.Listen+" although there are nodes on other machines", why, "write an address that they reach")
+	}
+	if e, err := parseEndpoint(k.Listen.PrivateAPI); err == nil && e.loopback() && len(lb.Nodes) > 1 {
+		c.add(CodeLoopback, "kas.listen.privateAPI", "kas.listen.privateAPI is "+k.Listen.PrivateAPI+" although there are nodes on other machines", why, "write an address that they reach")
+	}
+	if lb.TLS == Terminate {
+		c.warn(CodeCleartext, "loadBalancer.tls", "tokens cross the network in clear between the balancer and its nodes",
+			"TLS ends at the balancer, and nodes are on other machines", "use loadBalancer.tls: passthrough, or a network that nobody else reads")
+	}
+}
+
+func (c *checker) names() {
+	for _, field := range []struct{ name, value string }{{"gitlab.url", c.spec.GitLab.URL}, {"gitlab.externalURL", c.spec.GitLab.ExternalURL}} {
+		u, err := url.Parse(field.value)
+		if err == nil && c.spec.Names.KAS != "" && strings.EqualFold(u.Hostname(), c.spec.Names.KAS) {
+			c.add(CodeSameName, "names.kas", fmt.Sprintf("names.kas is GitLab's own name, %s", c.spec.Names.KAS),
+				"every path of kas's name belongs to agents and the Kubernetes API in topology A", "give kas a name of its own")
+			return
+		}
+	}
+}
+
+func (c *checker) certificates() {
+	if c.spec.TLS.Source != TLSDevelopmentCA {
+		return
+	}
+	for _, field := range []string{"tls.certificateFile", "tls.keyFile", "tls.combinedFile"} {
+		if c.has(field) {
+			c.add(CodeDevelopment, field, field+" is set although tls.source is developmentCA",
+				"the development CA writes below stateDir only, so that it never replaces a real certificate", "remove it, or use tls.source: files")
+		}
+	}
+}
+
+func (c *checker) agents() {
+	if c.spec.Agents.Websocket == WebsocketRemove && c.spec.Agents.RemoveAfter != "" {
+		c.add(CodeRemoveAfter, "agents.removeAfter", "agents.removeAfter is set although WebSocket is removed already",
+			"it is the day on which people mean to remove it", "remove it, or use agents.websocket: keep")
+	}
+	// agentk pings each 55 s without streams; a shorter limit would cut it.
+	const least = 2 * time.Minute
+	if idle := time.Duration(c.spec.Timeouts.Idle); idle > 0 && idle < least {
+		c.add(CodeIdle, "timeouts.idle", fmt.Sprintf("timeouts.idle is %v", idle),
+			"agents are silent for up to a minute between pings, and would be cut", "write 2m or more")
+	}
+}
+
+// overlap reports sockets that cannot both be opened on this machine.
+func (c *checker) overlap() {
+	var open []listener
+	take := func(field, address string, only6 bool) {
+		e, err := parseEndpoint(address)
+		if err != nil {
+			return // reported already
+		}
+		l := listener{field: field, endpoint: e, only6: only6}
+		for _, other := range open {
+			if l.overlaps(other) {
+				c.add(CodeOverlap, field, fmt.Sprintf("%s, %s, overlaps %s", field, address, other.field),
+					"both would listen on port "+fmt.Sprint(e.port)+" of the same address", "give one of them another port or address")
+				break
+			}
+		}
+		open = append(open, l)
+	}
+	lb := c.spec.LoadBalancer
+	if !lb.Kind.External() {
+		for i, address := range lb.Listen {
+			take(fmt.Sprintf("loadBalancer.listen[%d]", i), address, true)
+		}
+		for i, kept := range c.spec.Migration.Keep {
+			take(fmt.Sprintf("migration.keep[%d].listen", i), kept.Listen, true)
+		}
+		if e, err := parseEndpoint(lb.ShareWithGitLab.Address); err == nil && lb.ShareWithGitLab.Enabled && e.loopback() {
+			take("loadBalancer.shareWithGitLab.address", lb.ShareWithGitLab.Address, false)
+		}
+	}
+	take("edge.listen", c.spec.Edge.Listen, false)
+	l := c.spec.KAS.Listen
+	take("kas.listen.agent", l.Agent, false)
+	take("kas.listen.kubernetesAPI", l.KubernetesAPI, false)
+	take("kas.listen.observability", l.Observability, false)
+	take("kas.listen.api", l.API, false)
+	take("kas.listen.privateAPI", l.PrivateAPI, false)
+}

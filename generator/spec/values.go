@@ -1,0 +1,116 @@
+package spec
+
+import (
+	"time"
+
+	"kasgen/internal/strictyaml"
+)
+
+// Topology is how kas is reached.
+type Topology string
+
+// The topologies that can be rendered.
+const TopologyA Topology = "A"
+
+// TLSSource is who provides the certificate.
+type TLSSource string
+
+// The sources.
+const (
+	TLSFiles         TLSSource = "files"
+	TLSDevelopmentCA TLSSource = "developmentCA"
+	TLSACME          TLSSource = "acme"
+)
+
+// BalancerKind is which program balances.
+type BalancerKind string
+
+// The kinds. The external ones belong to somebody else, and nothing is
+// rendered for them.
+const (
+	HAProxy       BalancerKind = "haproxy"
+	NginxStream   BalancerKind = "nginx-stream"
+	ExternalTCP   BalancerKind = "external-tcp"
+	ExternalHTTP  BalancerKind = "external-http"
+	ExternalHTTP2 BalancerKind = "external-http2"
+)
+
+// External says whether somebody else runs the balancer.
+func (k BalancerKind) External() bool {
+	return k == ExternalTCP || k == ExternalHTTP || k == ExternalHTTP2
+}
+
+// BalancerTLS is what the balancer does with TLS.
+type BalancerTLS string
+
+// The choices.
+const (
+	Passthrough BalancerTLS = "passthrough"
+	Terminate   BalancerTLS = "terminate"
+)
+
+// ProxyProtocol is a PROXY protocol version.
+type ProxyProtocol string
+
+// The versions.
+const (
+	ProxyNone ProxyProtocol = "none"
+	ProxyV1   ProxyProtocol = "v1"
+	ProxyV2   ProxyProtocol = "v2"
+)
+
+// Balance is how a node is chosen.
+type Balance string
+
+// The ways.
+const (
+	RoundRobin Balance = "roundrobin"
+	LeastConn  Balance = "leastconn"
+	SourceIP   Balance = "source"
+)
+
+// KASKind is whose kas runs.
+type KASKind string
+
+// The kinds.
+const (
+	KASGitLab   KASKind = "gitlab"
+	KASEmbedded KASKind = "embedded"
+)
+
+// WebsocketAgents says what becomes of agents that use WebSocket.
+type WebsocketAgents string
+
+// The choices.
+const (
+	WebsocketKeep   WebsocketAgents = "keep"
+	WebsocketRemove WebsocketAgents = "remove"
+)
+
+// Duration is written as Go writes it: "10s", "1h30m".
+type Duration time.Duration
+
+// MarshalText writes d as time.Duration does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what time.ParseDuration reads.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return &strictyaml.ValueError{What: "a duration is a number with a unit", Fix: "write it like 500ms, 30s, 5m or 2h"}
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Date is a day, "2027-01-31", or empty.
+type Date string
+
+// UnmarshalText reads a day.
+func (d *Date) UnmarshalText(text []byte) error {
+	if _, err := time.Parse(time.DateOnly, string(text)); err != nil && len(text) > 0 {
+		return &strictyaml.ValueError{What: "a date is year-month-day", Why: "so that it means the same everywhere (ISO 8601)", Fix: "write it like 2027-01-31"}
+	}
+	*d = Date(text)
+	return nil
+}

@@ -1,0 +1,112 @@
+// Package haproxy owns haproxy.cfg, the TCP balancer in HAProxy's syntax. It
+// knows no spec. Its law: HAProxy 2.6 and later accept what it writes, and it
+// writes only what the embedded balancer also does.
+package haproxy
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"kasgen/generator/bundle"
+	"kasgen/generator/target"
+	"kasgen/generator/topology"
+)
+
+// Path is the file's name in a bundle.
+const Path = "haproxy/haproxy.cfg"
+
+// values is what the template places.
+type values struct {
+	Header                      string
+	MaxConnections              int
+	Drain, Connect, Idle, Sniff time.Duration
+	Frontends                   []frontend
+	Backends                    []backend
+}
+
+type frontend struct {
+	topology.Frontend
+	Binds []string
+}
+
+type backend struct {
+	topology.Backend
+	Servers []string
+}
+
+// Render writes the balancer, if it is HAProxy.
+func Render(t topology.Topology) ([]bundle.File, error) {
+	if t.Front == nil || t.Front.Program != topology.HAProxy {
+		return nil, nil
+	}
+	v := values{
+		Header:         target.Header(t, "HAProxy"),
+		MaxConnections: t.Front.MaxConnections,
+		Drain:          t.Timeouts.Drain, Connect: t.Timeouts.Connect, Idle: t.Timeouts.Idle, Sniff: t.Timeouts.Sniff,
+	}
+	for _, f := range t.Front.Frontends {
+		v.Frontends = append(v.Frontends, frontend{Frontend: f, Binds: binds(f)})
+	}
+	for _, b := range t.Front.Backends {
+		v.Backends = append(v.Backends, backend{Backend: b, Servers: servers(b)})
+	}
+	data, err := target.Execute("haproxy/haproxy.cfg.tmpl", word, v)
+	if err != nil {
+		return nil, err
+	}
+	return []bundle.File{{Path: Path, Data: data}}, nil
+}
+
+// binds are a frontend's bind lines without the keyword.
+func binds(f topology.Frontend) []string {
+	options := ""
+	if f.AcceptProxy {
+		options += " accept-proxy"
+	}
+	if tls := f.TLS; tls != nil {
+		options += fmt.Sprintf(" ssl crt %s alpn %s ssl-min-ver TLSv%s", word(tls.CombinedFile), strings.Join(tls.ALPN, ","), tls.MinVersion)
+	}
+	var lines []string
+	for _, address := range f.Listen {
+		line := address
+		if host, _, err := net.SplitHostPort(address); err == nil && strings.Contains(host, ":") {
+			line += " v6only" // as nginx's default, so that 0.0.0.0 can stand beside it
+		}
+		lines = append(lines, line+options)
+	}
+	return lines
+}
+
+// servers are a backend's server lines without the keyword.
+func servers(b topology.Backend) []string {
+	options := ""
+	if c := b.Check; c != nil {
+		options += fmt.Sprintf(" check inter %s fall %d rise %d", target.Duration(c.Interval), c.Fall, c.Rise)
+	}
+	switch b.ProxyHeader {
+	case topology.HeaderV1:
+		options += " send-proxy"
+	case topology.HeaderV2:
+		options += " send-proxy-v2"
+	case topology.NoHeader:
+	}
+	if b.Check != nil && b.ProxyHeader != topology.NoHeader {
+		options += " check-send-proxy" // the edge waits for the header, on a check too
+	}
+	var lines []string
+	for _, s := range b.Servers {
+		lines = append(lines, word(s.Name)+" "+s.Address+options)
+	}
+	return lines
+}
+
+// word quotes a text as section 2.2 of HAProxy's configuration manual says.
+func word(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+,=*"
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`).Replace(s) + `"`
+}

@@ -1,0 +1,147 @@
+// Package nginx owns stream.conf, the TCP balancer as a whole configuration of
+// nginx's. It knows no spec. Its law: nginx of the stated version accepts what
+// it writes, and it writes only what the embedded balancer also does.
+package nginx
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"kasgen/generator/bundle"
+	"kasgen/generator/target"
+	"kasgen/generator/topology"
+)
+
+// Path is the file's name in a bundle.
+const Path = "nginx/stream.conf"
+
+// values is what the template places.
+type values struct {
+	Header                                 string
+	StreamModule, PID                      string
+	WorkerConnections                      int
+	HalfClose                              bool
+	Drain, Connect, Idle, Sniff, Handshake time.Duration
+	Maps                                   []server // those servers that choose by name
+	Upstreams                              []upstream
+	Servers                                []server
+}
+
+type server struct {
+	topology.Frontend
+	Listen        []string
+	Variable      string // that holds the upstream, without the $; empty: Default
+	Protocols     string
+	ALPN          string
+	ProxyProtocol bool
+}
+
+type upstream struct {
+	topology.Backend
+	Method  string
+	Servers []string
+}
+
+// Render writes the balancer, if it is nginx.
+func Render(t topology.Topology) ([]bundle.File, error) {
+	if t.Front == nil || t.Front.Program != topology.Nginx {
+		return nil, nil
+	}
+	v := values{
+		Header:       target.Header(t, "nginx"),
+		StreamModule: t.Front.StreamModule, PID: t.StateDir + "/nginx.pid",
+		WorkerConnections: 2 * t.Front.MaxConnections,
+		HalfClose:         t.Front.HalfClose,
+		Drain:             t.Timeouts.Drain, Connect: t.Timeouts.Connect, Idle: t.Timeouts.Idle,
+		Sniff: t.Timeouts.Sniff, Handshake: t.Timeouts.Handshake,
+	}
+	headers := map[string]topology.ProxyHeader{}
+	for _, b := range t.Front.Backends {
+		headers[b.Name] = b.ProxyHeader
+		u, err := upstreamOf(b)
+		if err != nil {
+			return nil, err
+		}
+		v.Upstreams = append(v.Upstreams, u)
+	}
+	for _, f := range t.Front.Frontends {
+		s, err := serverOf(f, headers)
+		if err != nil {
+			return nil, err
+		}
+		v.Servers = append(v.Servers, s)
+		if s.Variable != "" {
+			v.Maps = append(v.Maps, s)
+		}
+	}
+	data, err := target.Execute("nginx/stream.conf.tmpl", word, v)
+	if err != nil {
+		return nil, err
+	}
+	return []bundle.File{{Path: Path, Data: data}}, nil
+}
+
+func serverOf(f topology.Frontend, headers map[string]topology.ProxyHeader) (server, error) {
+	s := server{Frontend: f, ProxyProtocol: headers[f.Default] != topology.NoHeader}
+	for _, n := range f.Names {
+		if headers[n.Backend] != headers[f.Default] {
+			return server{}, fmt.Errorf("nginx: frontend %s: one listener sends one PROXY header", f.Name)
+		}
+	}
+	if headers[f.Default] == topology.HeaderV2 {
+		return server{}, fmt.Errorf("nginx: frontend %s: nginx cannot send PROXY v2", f.Name)
+	}
+	if len(f.Names) > 0 {
+		s.Variable = strings.ReplaceAll(f.Name, "-", "_") + "_upstream"
+	}
+	options := ""
+	if f.AcceptProxy {
+		options += " proxy_protocol"
+	}
+	if f.TLS != nil {
+		options += " ssl"
+		s.Protocols = map[string]string{"1.2": "TLSv1.2 TLSv1.3", "1.3": "TLSv1.3"}[f.TLS.MinVersion]
+		s.ALPN = strings.Join(f.TLS.ALPN, " ")
+	}
+	for _, address := range f.Listen {
+		// nginx sets ipv6only=on by itself.
+		s.Listen = append(s.Listen, address+options+" so_keepalive=on")
+	}
+	return s, nil
+}
+
+func upstreamOf(b topology.Backend) (upstream, error) {
+	u := upstream{Backend: b}
+	switch b.Balance {
+	case topology.LeastConn:
+		u.Method = "least_conn"
+	case topology.Source:
+		u.Method = "hash $remote_addr"
+	case topology.RoundRobin:
+	default:
+		return upstream{}, fmt.Errorf("nginx: backend %s: no way to balance by %q", b.Name, b.Balance)
+	}
+	if len(b.Servers) == 1 {
+		u.Method = "" // there is nothing to choose
+	}
+	options := ""
+	if c := b.Check; c != nil && len(b.Servers) > 1 {
+		// nginx checks by the connections themselves: so many failures within
+		// the time, and the node is left alone for as long.
+		options = fmt.Sprintf(" max_fails=%d fail_timeout=%s", c.Fall, target.Duration(c.Interval*time.Duration(c.Fall)))
+	}
+	for _, s := range b.Servers {
+		u.Servers = append(u.Servers, s.Address+options)
+	}
+	return u, nil
+}
+
+// word quotes a text as nginx's lexer reads it.
+func word(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+,=*"
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}

@@ -1,0 +1,48 @@
+// Package target owns what targets share: executing a template so that a value
+// that is not there is an error. It knows no target. Its law: rendering twice
+// gives the same bytes.
+package target
+
+import (
+	"bytes"
+	"fmt"
+	"text/template"
+	"time"
+
+	"kasgen/templates"
+)
+
+// Execute renders the template at path with values. word quotes a text as the
+// program's syntax asks.
+func Execute(path string, word func(string) string, values any) ([]byte, error) {
+	t := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
+		"word":     func(v any) string { return word(fmt.Sprint(v)) },
+		"duration": Duration,
+	})
+	text, err := templates.FS.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("rendering %s: %w", path, err)
+	}
+	if t, err = t.Parse(string(text)); err != nil {
+		return nil, fmt.Errorf("rendering: %s: %w", path, err)
+	}
+	var out bytes.Buffer
+	if err := t.Execute(&out, values); err != nil {
+		return nil, fmt.Errorf("rendering %s: %w", path, err)
+	}
+	return out.Bytes(), nil
+}
+
+// Duration writes whole milliseconds as HAProxy and nginx both read them: a
+// whole number of the largest unit that fits.
+func Duration(d time.Duration) string {
+	for _, unit := range []struct {
+		name string
+		size time.Duration
+	}{{"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} {
+		if d%unit.size == 0 {
+			return fmt.Sprintf("%d%s", d/unit.size, unit.name)
+		}
+	}
+	return fmt.Sprintf("%dms", d.Milliseconds())
+}

@@ -1,0 +1,36 @@
+// Command kasgen renders, runs and proves the ways to reach GitLab's agent
+// server for Kubernetes. This file owns the process: its streams, its signals
+// and the list of commands.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"kasgen/generator"
+	"kasgen/internal/cli"
+)
+
+// commands lists every room's commands.
+func commands(streams cli.IO) []*cobra.Command {
+	return slices.Concat(
+		generator.Commands(streams),
+	)
+}
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	// After the first signal the default comes back, so that a second one ends
+	// a process whose draining nobody wants to wait for.
+	context.AfterFunc(ctx, stop)
+	streams := cli.IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	return cli.Run(ctx, cli.Root(streams, commands(streams)...), os.Args[1:])
+}
