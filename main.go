@@ -14,12 +14,16 @@ import (
 
 	"kasgen/generator"
 	"kasgen/internal/cli"
+	"kasgen/runtime"
+	"kasgen/scenarios"
 )
 
 // commands lists every room's commands.
 func commands(streams cli.IO) []*cobra.Command {
 	return slices.Concat(
 		generator.Commands(streams),
+		runtime.Commands(streams),
+		scenarios.Commands(streams),
 	)
 }
 

@@ -1,0 +1,170 @@
+// Package scenarios tries topologies: it renders them, runs them with
+// everything around them, and says what they carry. It uses generator and
+// runtime as a user does.
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"kasgen/generator"
+	"kasgen/generator/spec"
+	"kasgen/internal/cli"
+	"kasgen/internal/diag"
+	"kasgen/scenarios/demo"
+	"kasgen/scenarios/lab"
+)
+
+// Commands are the commands that this room owns.
+func Commands(streams cli.IO) []*cobra.Command { return []*cobra.Command{demoCommand(streams)} }
+
+// demoOptions are the flags of `kasgen demo`.
+type demoOptions struct {
+	topology, bundle    string
+	cluster, kubeconfig string
+	once, debug         bool
+	format              cli.Format
+}
+
+func demoCommand(streams cli.IO) *cobra.Command {
+	var o demoOptions
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Render a topology, run it, and try every kubectl operation through it",
+		Long: `Demo runs a bundle on loopback with a stand-in GitLab, an agent by WebSocket, an
+agent by gRPC, and a cluster. Then it tries what people do with kubectl, over
+SPDY and over WebSocket, and prints what the cluster's API server saw.
+
+Without --cluster-kubeconfig the cluster is a stand-in too: an API server with
+Kubernetes' own streaming code and one pod whose commands are processes of
+yours, in a scratch directory, reachable on loopback with a random token.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), streams, o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.topology, "topology", "A", "the topology to render")
+	f.BoolVar(&o.once, "once", false, "end after the table; the exit code says whether all is as promised")
+	f.StringVar(&o.bundle, "bundle", "", "run this bundle as it is instead of rendering one")
+	f.StringVar(&o.cluster, "cluster-kubeconfig", "", "use the cluster of this kubeconfig")
+	f.StringVar(&o.kubeconfig, "kubeconfig-out", "", "write the kubeconfig for the way through kas here")
+	f.BoolVar(&o.debug, "debug", false, "print what the parts log")
+	cli.AddFormat(cmd, &o.format)
+	return cmd
+}
+
+// result is what --format json prints.
+type result struct {
+	Topology string      `json:"topology"`
+	Cells    []demo.Cell `json:"cells"`
+}
+
+func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
+	say := func(format string, args ...any) { fmt.Fprintf(streams.Err, format+"\n", args...) }
+	dir, err := os.MkdirTemp("", "kasgen-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if o.bundle == "" {
+		o.bundle = filepath.Join(dir, "bundle")
+		if err := render(streams, o); err != nil {
+			return err
+		}
+		say("rendered topology %s into %s", o.topology, o.bundle)
+	}
+	target, config, err := o.target()
+	if err != nil {
+		return err
+	}
+	if config == nil {
+		say("the cluster is a stand-in: its pod's commands are processes of yours, in a scratch directory")
+	}
+	level := slog.LevelWarn
+	if o.debug {
+		level = slog.LevelDebug
+	}
+	l, err := lab.Start(ctx, lab.Options{
+		Bundle: o.bundle, Version: cli.Version, Cluster: config,
+		Log:  slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level})),
+		Tell: func(from, to string) { say("redirected: %s is %s here", from, to) },
+	})
+	if err != nil {
+		return reported(streams, o.format, err)
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	if o.kubeconfig == "" {
+		o.kubeconfig = filepath.Join(dir, "kubeconfig")
+	}
+	kubeconfig, err := l.Kubeconfig()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(o.kubeconfig, kubeconfig, 0o600); err != nil {
+		return err
+	}
+	cells := try(ctx, l, target, say)
+	if err := print(streams, o, cells); err != nil {
+		return err
+	}
+	if !o.once && ctx.Err() == nil {
+		say("\nThe demo stays up until Ctrl-C. Try:\n\n  export KUBECONFIG=%s\n  kubectl get pods\n  kubectl exec -it %s -- sh\n  kubectl --context %s port-forward %s 8080:%d",
+			o.kubeconfig, target.Pod, l.Agents[len(l.Agents)-1].Name, target.Pod, target.RemotePort)
+		<-ctx.Done()
+		return nil
+	}
+	if err := demo.Judge(cells, len(l.Agents)); err != nil {
+		return cli.Exit{Code: cli.Failure, Err: err}
+	}
+	return nil
+}
+
+func print(streams cli.IO, o demoOptions, cells []demo.Cell) error {
+	if o.format == cli.JSON {
+		return cli.PrintJSON(streams.Out, result{o.topology, cells})
+	}
+	return demo.WriteTable(streams.Out, cells)
+}
+
+// render writes the default bundle of the topology.
+func render(streams cli.IO, o demoOptions) error {
+	s, findings := spec.Read("(the default kasgen.yaml)", []byte(spec.Example), []spec.Override{{Field: "topology", Text: o.topology, Source: "--topology"}})
+	if s == nil {
+		return reported(streams, o.format, findings)
+	}
+	b, err := generator.Render(s)
+	if err != nil {
+		return err
+	}
+	_, err = b.Write(o.bundle, false)
+	return err
+}
+
+// reported prints findings, where err is some.
+func reported(streams cli.IO, format cli.Format, err error) error {
+	var fs diag.Findings
+	if !errors.As(err, &fs) {
+		return cli.Exit{Code: cli.Failure, Err: err}
+	}
+	if err := cli.PrintFindings(streams, format, fs); err != nil {
+		return err
+	}
+	return cli.Exit{Code: cli.Failure}
+}
+
+// clusterConfig is the cluster of a kubeconfig, without what the agent may not
+// have.
+func clusterConfig(path string) (*rest.Config, error) {
+	c, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return c, nil
+}

@@ -1,0 +1,264 @@
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+
+	kasgenruntime "kasgen/runtime"
+	"kasgen/runtime/host"
+	"kasgen/runtime/state"
+	"kasgen/scenarios/lab/agent"
+	"kasgen/scenarios/lab/cluster"
+	"kasgen/scenarios/lab/gitlab"
+)
+
+// Options say what a lab is made of.
+type Options struct {
+	Bundle  string // directory; its files stay as they are
+	Version string // kasgen's
+	Log     *slog.Logger
+	// Tell is told, once each, what the bundle names and the lab has elsewhere.
+	Tell func(from, to string)
+	// Cluster is a real cluster; nil makes the stand-in.
+	Cluster *rest.Config
+}
+
+// Agent is an agent of the lab by the way in which it reaches kas.
+type Agent struct {
+	Name  string // wss or grpcs
+	ID    int64
+	token string
+}
+
+// Lab is a running bundle with everything around it.
+type Lab struct {
+	Agents  []Agent
+	Version string
+
+	dir      string
+	bundle   *kasgenruntime.Bundle
+	redirect *Redirect
+	gitlab   *gitlab.GitLab
+	cluster  *cluster.Cluster // nil: a real one
+	job      string           // CI_JOB_TOKEN
+	server   string           // where clients connect: host:port
+	name     string           // the name that they use
+	caFile   string
+	caPEM    []byte
+	seen     *seen
+	stop     context.CancelFunc
+	work     errgroup.Group
+	closers  []func() error
+}
+
+// startLimit is how long everything may take to come up.
+const startLimit = 60 * time.Second
+
+// Start brings everything up and returns when both agents are connected.
+func Start(ctx context.Context, o Options) (_ *Lab, err error) {
+	b, err := kasgenruntime.Read(o.Bundle, kasgenruntime.All)
+	if err != nil {
+		return nil, err
+	}
+	if b.Kas() == nil {
+		return nil, errors.New("the bundle has no kas")
+	}
+	ctx, stop := context.WithCancel(ctx)
+	l := &Lab{Version: o.Version, bundle: b, redirect: NewRedirect(o.Tell), seen: newSeen(), stop: stop}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}()
+	if l.dir, err = os.MkdirTemp("", "kasgen-lab-"); err != nil {
+		return nil, err
+	}
+	up := []func(context.Context, Options) error{l.makeFiles, l.startGitLab, l.startCluster, l.startRoles, l.startAgents}
+	for _, step := range up {
+		if err := step(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// Close ends everything and removes what was made.
+func (l *Lab) Close() error {
+	l.stop()
+	err := l.work.Wait()
+	for i := len(l.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, l.closers[i]())
+	}
+	return errors.Join(err, os.RemoveAll(l.dir))
+}
+
+// makeFiles makes the secrets and certificates that the bundle names, in the
+// lab's own directory.
+func (l *Lab) makeFiles(_ context.Context, _ Options) error {
+	stateDir := filepath.Join(l.dir, "state")
+	l.redirect.Path(l.bundle.Lock.StateDir, stateDir)
+	if l.bundle.Edge() != nil {
+		if names := l.bundle.Edge().ServerNames(); len(names) > 0 {
+			l.name = names[0]
+		}
+	}
+	items := l.bundle.Development(stateDir)
+	l.caFile = filepath.Join(l.dir, "lab-ca.crt")
+	for _, i := range items {
+		if i.Kind == state.CA {
+			l.caFile = i.Path
+		}
+	}
+	if _, err := state.Ensure(items); err != nil {
+		return err
+	}
+	made, err := l.foreignFiles(l.caFile)
+	if err != nil {
+		return err
+	}
+	if len(made) > 0 {
+		if _, err := state.Ensure(made); err != nil {
+			return err
+		}
+	}
+	l.caPEM, err = os.ReadFile(l.caFile)
+	return err
+}
+
+// startGitLab starts the stand-in under the name that kas-config.yaml has.
+func (l *Lab) startGitLab(ctx context.Context, o Options) error {
+	address, secretFile := l.bundle.Kas().GitLab()
+	secret, err := l.secret(secretFile)
+	if err != nil {
+		return err
+	}
+	l.job = token()
+	l.Agents = []Agent{{Name: "grpcs", ID: 2, token: token()}}
+	if l.bundle.Kas().WebSocket() {
+		l.Agents = append([]Agent{{Name: "wss", ID: 1, token: token()}}, l.Agents...)
+	}
+	g, err := gitlab.Start(ctx, l.gitlabOptions(secret, o.Log))
+	if err != nil {
+		return fmt.Errorf("stand-in GitLab: %w", err)
+	}
+	l.gitlab = g
+	l.closers = append(l.closers, g.Close)
+	return l.serveAs(ctx, address, g.URL())
+}
+
+func (l *Lab) startCluster(ctx context.Context, o Options) error {
+	if o.Cluster != nil {
+		return nil
+	}
+	c, err := cluster.Start(ctx, cluster.Options{Log: o.Log, Dir: l.dir, OnRequest: func(r cluster.Observed) { l.seen.note(r.UserAgent, r.Protocol) }})
+	if err != nil {
+		return fmt.Errorf("stand-in cluster: %w", err)
+	}
+	l.cluster = c
+	l.closers = append(l.closers, c.Close)
+	return nil
+}
+
+// startRoles runs the bundle.
+func (l *Lab) startRoles(ctx context.Context, o Options) error {
+	base := host.Machine(o.Log)
+	base.Roots = x509.NewCertPool()
+	base.Roots.AppendCertsFromPEM(l.caPEM)
+	h := l.redirect.Host(base)
+	r, err := l.bundle.Start(ctx, h, h, o.Version)
+	if err != nil {
+		return err
+	}
+	l.work.Go(func() error { return r.Serve(ctx) })
+	entrance, ok := l.bundle.Entrance()
+	if !ok {
+		return errors.New("the bundle has neither a load balancer nor an edge: nobody can connect")
+	}
+	l.server = r.Addrs()[entrance].String()
+	_, port, err := net.SplitHostPort(entrance)
+	if err != nil {
+		return err
+	}
+	if l.name == "" {
+		l.name = "127.0.0.1"
+	}
+	l.redirect.Name(net.JoinHostPort(l.name, port), l.server)
+	return nil
+}
+
+// startAgents connects one agent by each way and waits for them.
+func (l *Lab) startAgents(ctx context.Context, o Options) error {
+	entrance, _ := l.bundle.Entrance()
+	_, port, err := net.SplitHostPort(entrance)
+	if err != nil {
+		return err
+	}
+	config := o.Cluster
+	if l.cluster != nil {
+		config = l.cluster.RESTConfig()
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(l.caPEM)
+	for _, a := range l.Agents {
+		url := "grpcs://" + net.JoinHostPort(l.name, port)
+		if a.Name == "wss" {
+			url = "wss://" + net.JoinHostPort(l.name, port) + "/"
+		}
+		options := agent.Options{KasURL: url, Token: a.token, RootCAs: roots, Cluster: config, Log: o.Log,
+			Dial: l.dial, Version: "v18.5.0", PodName: a.Name + "-agent", PodNamespace: "gitlab-agent"}
+		if o.Cluster != nil {
+			// A real API server tells nobody; what it answered to the agent does.
+			options.OnRequest = func(r agent.Request) { l.seen.note(r.UserAgent, r.UpgradeAnswered) }
+		}
+		ag, err := agent.New(options)
+		if err != nil {
+			return err
+		}
+		l.work.Go(func() error { return ignoreCanceled(ag.Run(ctx)) })
+		limit := time.NewTimer(startLimit)
+		select {
+		case <-ag.Ready():
+			limit.Stop()
+		case <-limit.C:
+			return fmt.Errorf("the %s agent has not connected within %s", a.Name, startLimit)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (l *Lab) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	to, err := l.redirect.Address(address)
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, network, to)
+}
+
+func ignoreCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// token is a random credential; the lab has no other.
+func token() string {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails, says crypto/rand
+	return hex.EncodeToString(b)
+}

@@ -1,0 +1,33 @@
+package lab
+
+import "sync"
+
+// seen is which protocol the API server spoke with whom. Clients fall back
+// from one protocol to the other in silence; the server knows.
+type seen struct {
+	mu        sync.Mutex
+	protocols map[string]map[string]bool // by User-Agent
+}
+
+func newSeen() *seen { return &seen{protocols: map[string]map[string]bool{}} }
+
+func (s *seen) note(userAgent, protocol string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.protocols[userAgent] == nil {
+		s.protocols[userAgent] = map[string]bool{}
+	}
+	s.protocols[userAgent][protocol] = true
+}
+
+// Observed are the protocols that the API server spoke with the client of
+// that User-Agent; "" is plain HTTP.
+func (l *Lab) Observed(userAgent string) []string {
+	l.seen.mu.Lock()
+	defer l.seen.mu.Unlock()
+	var p []string
+	for k := range l.seen.protocols[userAgent] {
+		p = append(p, k)
+	}
+	return p
+}
