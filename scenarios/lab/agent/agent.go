@@ -96,7 +96,7 @@ func New(o Options) (*Agent, error) {
 	userAgent := "gitlab-agent/" + o.Version + "/" + o.Commit
 	link, err := newLink(&o, userAgent)
 	if err != nil {
-		return nil, fmt.Errorf("kas URL %q: %w", o.KasURL, err)
+		return nil, fmt.Errorf("kas URL: %w", err)
 	}
 	cluster, err := newCluster(o.Cluster)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
+	"k8s.io/client-go/rest"
 
 	agentpb "kasgen/internal/kasrpc/agent"
 	"kasgen/internal/kasrpc/kubeapi"
@@ -32,6 +33,11 @@ func bubbleKAS(t *testing.T, change ...func(*fakeKAS)) *fakeKAS {
 
 func bubble(t *testing.T, change ...func(*fakeKAS)) (*fakeKAS, *Agent) {
 	t.Helper()
+	return bubbleOver(t, nil, change...)
+}
+
+func bubbleOver(t *testing.T, cluster *rest.Config, change ...func(*fakeKAS)) (*fakeKAS, *Agent) {
+	t.Helper()
 	k := newFakeKAS()
 	for _, c := range change {
 		c(k)
@@ -44,7 +50,7 @@ func bubble(t *testing.T, change ...func(*fakeKAS)) (*fakeKAS, *Agent) {
 		}
 	})
 	t.Cleanup(func() { k.server.Stop(); done.Wait() })
-	return k, run(t, Options{KasURL: "grpc://kas", Dial: bufconnDial(l), PodName: "agentk-1", PodNamespace: "gitlab"})
+	return k, run(t, Options{KasURL: "grpc://kas", Dial: bufconnDial(l), PodName: "agentk-1", PodNamespace: "gitlab", Cluster: cluster})
 }
 
 func bufconnDial(l *bufconn.Listener) func(context.Context, string, string) (net.Conn, error) {
@@ -253,6 +259,31 @@ func TestLinger(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Bytes that kas sent for an upgrade that failed hold nothing up.
+func TestUpgradeDataForNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fail := make(chan struct{})
+		k, _ := bubbleOver(t, &rest.Config{Host: "http://cluster.invalid", Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			<-fail
+			return refuseDial(ctx, network, address)
+		}})
+		tunnel := <-k.tunnels
+		tunnel.start(t, headOf("POST", "/exec", spdyHead(nil), length(0)))
+		tunnel.http(t, trailerMessage())
+		tunnel.http(t, upgradeMessage("x"))
+		synctest.Wait()
+		close(fail)
+		if got := tunnel.rest(t); got.Code != codes.Unavailable {
+			t.Errorf("%v %s", got.Code, got.Message)
+		}
+		synctest.Wait()
+		if got := len(k.tunnels); got != minIdle+growBy {
+			t.Errorf("%d idle tunnels: the stream of the failed request has not been replaced", got)
+		}
+	})
 }
 
 // kas goes away and comes back: the agent finds it again by itself.

@@ -188,13 +188,13 @@ func (a *answer) addHTTP(t *testing.T, data []byte) string {
 		return "http header"
 	case *grpctool.HttpResponse_Data_:
 		a.Body += string(v.Data.GetData())
-		if n := len(v.Data.GetData()); n > chunkSize {
+		if n := len(v.Data.GetData()); n > 32<<10 {
 			t.Errorf("data of %d bytes", n)
 		}
 		return "http data"
 	case *grpctool.HttpResponse_UpgradeData_:
 		a.Upgraded += string(v.UpgradeData.GetData())
-		if n := len(v.UpgradeData.GetData()); n > chunkSize {
+		if n := len(v.UpgradeData.GetData()); n > 32<<10 {
 			t.Errorf("upgrade data of %d bytes", n)
 		}
 		return "upgrade data"

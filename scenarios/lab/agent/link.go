@@ -29,6 +29,10 @@ type link struct {
 func newLink(o *Options, userAgent string) (*link, error) {
 	u, err := url.Parse(o.KasURL)
 	if err != nil {
+		var fault *url.Error
+		if errors.As(err, &fault) {
+			err = fault.Err // without the URL: it may hold a password
+		}
 		return nil, err
 	}
 	switch {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -11,8 +12,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"context"
 
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
@@ -27,14 +26,16 @@ func TestNewRefuses(t *testing.T) {
 		{"no host", "grpcs://", "t", "names no host"},
 		{"path over gRPC", "grpcs://kas/-/kubernetes-agent/", "t", "no place for the path"},
 		{"query", "wss://kas/?a=b", "t", "query"},
-		{"user", "wss://me@kas/", "t", "user"},
-		{"not a URL", "wss://kas:port/", "t", "invalid port"},
+		{"user", "wss://me:secret@kas/", "t", "user"},
+		{"not a URL", "wss://me:secret@kas:port/", "t", "invalid port"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := New(Options{KasURL: tt.url, Token: tt.token})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
+			} else if strings.Contains(err.Error(), "secret") {
+				t.Errorf("the error tells the password: %v", err)
 			}
 		})
 	}
@@ -219,12 +220,21 @@ func refusing(t *testing.T, handler http.HandlerFunc) {
 
 func TestRedirectIsNotFollowed(t *testing.T) {
 	t.Parallel()
-	refusing(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/kas" {
-			t.Errorf("the agent asked for %s", r.URL.Path)
-		}
+	asked := make(chan string, 10)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Path
 		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-	})
+	}))
+	t.Cleanup(s.Close)
+	d := newWebSocketDialer(&Options{KasURL: "ws" + strings.TrimPrefix(s.URL, "http") + "/kas"}, "agent")
+	defer d.client.CloseIdleConnections()
+	if conn, err := d.dial(t.Context(), ""); err == nil {
+		t.Error("connected")
+		_ = conn.Close()
+	}
+	if len(asked) != 1 || <-asked != "/kas" {
+		t.Error("the redirect was followed")
+	}
 }
 
 func TestWebSocketRules(t *testing.T) {

@@ -6,12 +6,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
+	"k8s.io/client-go/rest"
 
 	agentpb "kasgen/internal/kasrpc/agent"
 	"kasgen/internal/kasrpc/prototool"
@@ -119,11 +121,18 @@ func TestHTTP2ToTheCluster(t *testing.T) {
 	}
 }
 
+// Over plain HTTP, because TLS and HTTP/2 have smaller pieces by themselves.
 func TestLargeAnswerComesInChunks(t *testing.T) {
 	t.Parallel()
 	want := strings.Repeat("0123456789abcdef", 1<<16)
-	s := serveCluster(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, want) })
-	tunnel := <-s.kas.tunnels
+	cluster := httptest.NewServer(withVersion(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(want)))
+		_, _ = io.WriteString(w, want)
+	}))
+	t.Cleanup(cluster.Close)
+	k := newFakeKAS()
+	run(t, Options{KasURL: "grpc://" + k.serve(t), Cluster: &rest.Config{Host: cluster.URL}})
+	tunnel := <-k.tunnels
 	tunnel.request(t, headOf("GET", "/", nil, length(0)))
 	if got := tunnel.rest(t); got.Body != want {
 		t.Errorf("%d bytes, want %d", len(got.Body), len(want))
@@ -211,5 +220,39 @@ func TestOnRequest(t *testing.T) {
 	want := Request{Method: "GET", Path: "/x", UserAgent: "helm", Status: 404}
 	if diff := cmp.Diff(want, <-seen); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// An API server that breaks off in the middle of its answer.
+func TestAnswerBreaksOff(t *testing.T) {
+	t.Parallel()
+	s := serveCluster(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "half")
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	for _, header := range []http.Header{nil, {"Upgrade": {"SPDY/3.1"}, "Connection": {"upgrade"}}} {
+		tunnel := <-s.kas.tunnels
+		tunnel.request(t, headOf("GET", "/", header, length(0)))
+		got := tunnel.rest(t)
+		want := []string{"header", "http header", "http data", "trailer", "error"}
+		if diff := cmp.Diff(want, got.Kinds); diff != "" || got.Code != codes.Unavailable || got.Body != "half" {
+			t.Errorf("%v %s %q: %s", got.Code, got.Message, got.Body, diff)
+		}
+	}
+}
+
+// A cluster whose certificate nobody vouches for gets no request by either way.
+func TestUntrustedCluster(t *testing.T) {
+	t.Parallel()
+	s := serveCluster(t, func(http.ResponseWriter, *http.Request) {
+		t.Error("the request reached the cluster")
+	}, func(o *Options) { o.Cluster.CAData = nil })
+	for _, header := range []http.Header{nil, {"Upgrade": {"SPDY/3.1"}, "Connection": {"upgrade"}}} {
+		tunnel := <-s.kas.tunnels
+		tunnel.request(t, headOf("GET", "/", header, length(0)))
+		if got := tunnel.rest(t); got.Code != codes.Unavailable || !strings.Contains(got.Message, "certificate") {
+			t.Errorf("%v %s", got.Code, got.Message)
+		}
 	}
 }

@@ -152,6 +152,39 @@ func TestUpgradeWithBody(t *testing.T) {
 	}
 }
 
+// The API server may switch before it has read the request. What it reads must
+// still be the request, and then the new protocol.
+func TestSwitchBeforeTheBody(t *testing.T) {
+	t.Parallel()
+	got := make(chan string)
+	const want = "4\r\nbody\r\n0\r\n\r\n!"
+	s := serveCluster(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: SPDY/3.1\r\nConnection: Upgrade\r\n\r\n"); err != nil {
+			t.Error(err)
+		}
+		sent := make([]byte, len(want))
+		_, _ = io.ReadFull(rw, sent) // what is missing shows
+		got <- string(sent)
+	})
+	for range 20 {
+		tunnel := <-s.kas.tunnels
+		tunnel.start(t, headOf("POST", "/exec", spdyHead(length(1)), length(-1)))
+		tunnel.http(t, dataMessage("body"))
+		tunnel.http(t, trailerMessage())
+		tunnel.http(t, upgradeMessage("!"))
+		if diff := cmp.Diff(want, <-got); diff != "" {
+			t.Fatal(diff)
+		}
+		tunnel.rest(t)
+	}
+}
+
 func TestUpgradeRefusedByTheCluster(t *testing.T) {
 	t.Parallel()
 	s := serveCluster(t, func(w http.ResponseWriter, _ *http.Request) {
