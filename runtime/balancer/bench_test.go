@@ -60,7 +60,7 @@ func serveForBenchmark(backend string) {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(s.Addrs()[testAddress])
+	_, _ = fmt.Fprintln(os.Stdout, s.Addrs()[testAddress])
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()

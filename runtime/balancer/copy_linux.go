@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"errors"
 	"io"
 	"os"
 
@@ -24,11 +25,11 @@ func (r *relay) copyTCP(src, dst *side, moved *int64) (bool, error) {
 		}
 		for {
 			n, failed = unix.Read(int(fd), *buffer)
-			if failed != unix.EINTR {
+			if !errors.Is(failed, unix.EINTR) {
 				break
 			}
 		}
-		if failed == unix.EAGAIN {
+		if errors.Is(failed, unix.EAGAIN) {
 			pool.Put(buffer)
 			buffer = nil
 			return false

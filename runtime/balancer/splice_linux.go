@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -130,7 +129,7 @@ func (s *splicer) fill(fd uintptr) bool {
 		}
 	}
 	n, err := spliceRetry(int(fd), s.pipe.w, spliceMax)
-	if err == unix.EAGAIN {
+	if errors.Is(err, unix.EAGAIN) {
 		s.release()
 		return false
 	}
@@ -142,7 +141,7 @@ func (s *splicer) fill(fd uintptr) bool {
 func (s *splicer) drain(fd uintptr) bool {
 	for s.n > 0 {
 		n, err := spliceRetry(s.pipe.r, int(fd), s.n)
-		if err == unix.EAGAIN {
+		if errors.Is(err, unix.EAGAIN) {
 			return false
 		}
 		if err != nil {
@@ -173,7 +172,7 @@ func (s *splicer) release() {
 func spliceRetry(from, to, size int) (int, error) {
 	for {
 		n, err := unix.Splice(from, nil, to, nil, size, unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
-		if err != syscall.EINTR {
+		if !errors.Is(err, unix.EINTR) {
 			return int(max(n, 0)), err
 		}
 	}

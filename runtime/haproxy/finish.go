@@ -133,20 +133,19 @@ func (l *loader) frontend(p *proxy, backends map[string]*balancer.Backend) *bala
 			l.reference(*p.fallback, "backend", names(backends))
 		}
 	}
-	accepted := p.rules
+	rules := p.rules
 	f.Route = func(v *balancer.View) balancer.Decision {
-	rules:
-		for _, r := range accepted {
-			switch r.cond.eval(v, v.Final()) {
-			case miss:
+		for _, r := range rules {
+			matched := r.cond.eval(v, v.Final())
+			if matched == miss {
 				return balancer.Decision{Wait: true}
-			case fail:
-				continue
 			}
-			if !r.accept {
+			if matched == pass && !r.accept {
 				return balancer.Decision{Cause: balancer.CauseRejected}
 			}
-			break rules
+			if matched == pass {
+				break
+			}
 		}
 		// Switching waits for nothing: the rules above are what waits.
 		for _, r := range routes {

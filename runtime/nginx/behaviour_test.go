@@ -44,7 +44,7 @@ server { listen BIND; ssl_preread on; proxy_half_close on; proxy_pass $to; }`
 		{"by other ALPN", byALPN, []string{gitlab}, "other:" + gitlab},
 		{"garbage without a hello", byALPN, []string{"GET / HTTP/1.0\r\n\r\n"}, "other:GET / HTTP/1.0\r\n\r\n"},
 		{"next upstream", "upstream u { server DEAD; server PLAIN; } " + server("proxy_pass u;"), []string{"x"}, "plain:x"},
-		{"no next upstream", "upstream u { server DEAD; server PLAIN backup; } " + server("proxy_next_upstream off; proxy_pass u;"), []string{"x"}, ""},
+		{"no next upstream", "upstream u { server DEAD max_fails=0; server PLAIN backup; } " + server("proxy_next_upstream off; proxy_pass u;"), []string{"x"}, ""},
 		{"backup", "upstream u { server PLAIN down; server OTHER backup; } " + server("proxy_pass u;"), []string{"x"}, "other:x"},
 		{"hash", "upstream u { hash $remote_addr; server PLAIN; server OTHER weight=3; } " + server("proxy_pass u;"), []string{"x"}, "other:x"},
 		{"proxy_protocol out", server("proxy_protocol on; proxy_pass FIRST;"), []string{"x"}, "PROXY TCP4 first:x"},

@@ -18,16 +18,27 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 )
 
-// FreePort is a port of loopback that nobody listens on now. The file names
-// it, as files do, so it cannot be 0.
+// FreePort is an address of loopback that nobody listens on now. The file
+// names it, as files do, so its port cannot be 0. On Linux each call has an IP
+// address of its own: two tests that got the same port would otherwise share
+// it unnoticed, for HAProxy listens with SO_REUSEPORT.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ip := net.IPv4(127, 0, 0, 1)
+	if runtime.GOOS == "linux" {
+		b := make([]byte, 3)
+		if _, err := rand.Read(b); err != nil {
+			t.Fatal(err)
+		}
+		ip = net.IPv4(127, b[0], b[1], 1+b[2]%254)
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(ip.String(), "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
