@@ -247,7 +247,7 @@ func TestLinger(t *testing.T) {
 					do(t, tunnel)
 				}
 				for m := tunnel.receive(t); m != nil; m = tunnel.receive(t) {
-					if s := m.GetError().GetStatus(); s != nil && codes.Code(s.GetCode()) != codes.InvalidArgument { //nolint:gosec // a status code
+					if s := m.GetError().GetStatus(); s != nil && codes.Code(s.GetCode()) != codes.InvalidArgument {
 						t.Errorf("status %v", s)
 					}
 				}

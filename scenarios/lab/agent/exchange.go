@@ -151,7 +151,7 @@ func (e *exchange) serve(send func([]byte) bool) error {
 	}
 	if in.body != nil {
 		// Whatever stopped the request, the receiving side must not hang on it.
-		defer in.body.Close()
+		defer in.body.CloseWithError(io.ErrClosedPipe)
 	}
 	response, err := e.agent.do(e.ctx, in)
 	if err != nil {

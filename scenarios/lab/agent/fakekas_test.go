@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -225,4 +224,3 @@ func (l *connListener) Accept() (net.Conn, error) {
 func (l *connListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
 func (l *connListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-var _ io.Closer = (*connListener)(nil)

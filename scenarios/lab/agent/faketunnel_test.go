@@ -166,7 +166,7 @@ func (a *answer) add(t *testing.T, m *tunnelpb.ConnectRequest) {
 		kind = "trailer"
 	case *tunnelpb.ConnectRequest_Error:
 		kind = "error"
-		a.Code = codes.Code(v.Error.GetStatus().GetCode()) //nolint:gosec // a status code
+		a.Code = codes.Code(v.Error.GetStatus().GetCode())
 		a.Message = v.Error.GetStatus().GetMessage()
 	case *tunnelpb.ConnectRequest_Message:
 		kind = a.addHTTP(t, v.Message.GetData())

@@ -36,7 +36,7 @@ func (o *outgoing) head(r *http.Response) error {
 	}
 	return o.message(&grpctool.HttpResponse{Message: &grpctool.HttpResponse_Header_{
 		Header: &grpctool.HttpResponse_Header{Response: &prototool.HttpResponse{
-			StatusCode: int32(r.StatusCode), //nolint:gosec // three digits
+			StatusCode: int32(r.StatusCode),
 			Status:     r.Status,
 			Header:     header,
 		}},
@@ -86,9 +86,9 @@ func chunk(kind protowire.Number, buffer []byte, n int) []byte {
 	var room [headRoom]byte
 	inner := protowire.SizeTag(payload) + protowire.SizeBytes(n)
 	head := protowire.AppendTag(room[:0], kind, protowire.BytesType)
-	head = protowire.AppendVarint(head, uint64(inner)) //nolint:gosec // a length
+	head = protowire.AppendVarint(head, uint64(inner))
 	head = protowire.AppendTag(head, payload, protowire.BytesType)
-	head = protowire.AppendVarint(head, uint64(n)) //nolint:gosec // a length
+	head = protowire.AppendVarint(head, uint64(n))
 	start := headRoom - len(head)
 	copy(buffer[start:], head)
 	return buffer[start : headRoom+n]
