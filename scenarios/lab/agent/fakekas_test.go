@@ -223,4 +223,3 @@ func (l *connListener) Accept() (net.Conn, error) {
 
 func (l *connListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
 func (l *connListener) Addr() net.Addr { return &net.TCPAddr{} }
-
