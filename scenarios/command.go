@@ -91,9 +91,11 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 	if o.debug {
 		level = slog.LevelDebug
 	}
+	log := slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level}))
+	quiet(log, o.debug)
 	l, err := lab.Start(ctx, lab.Options{
 		Bundle: o.bundle, Version: cli.Version, Cluster: config,
-		Log:  slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level})),
+		Log:  log,
 		Tell: func(from, to string) { say("redirected: %s is %s here", from, to) },
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -33,6 +34,8 @@ type Options struct {
 	Tell func(from, to string)
 	// Cluster is a real cluster; nil makes the stand-in.
 	Cluster *rest.Config
+	// Limit is how long an agent may take to connect; 0 is a minute.
+	Limit time.Duration
 }
 
 // Agent is an agent of the lab by the way in which it reaches kas.
@@ -62,9 +65,6 @@ type Lab struct {
 	work     errgroup.Group
 	closers  []func() error
 }
-
-// startLimit is how long everything may take to come up.
-const startLimit = 60 * time.Second
 
 // Start brings everything up and returns when both agents are connected.
 func Start(ctx context.Context, o Options) (_ *Lab, err error) {
@@ -227,12 +227,13 @@ func (l *Lab) startAgents(ctx context.Context, o Options) error {
 			return err
 		}
 		l.work.Go(func() error { return ignoreCanceled(ag.Run(ctx)) })
-		limit := time.NewTimer(startLimit)
+		wait := cmp.Or(o.Limit, time.Minute)
+		limit := time.NewTimer(wait)
 		select {
 		case <-ag.Ready():
 			limit.Stop()
 		case <-limit.C:
-			return fmt.Errorf("the %s agent has not connected within %s", a.Name, startLimit)
+			return fmt.Errorf("the %s agent has not connected within %s", a.Name, wait)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -23,6 +23,10 @@ func (d demoted) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 func (d demoted) Handle(ctx context.Context, r slog.Record) error {
+	// logr hands errors over without asking first.
+	if !d.Enabled(ctx, r.Level) {
+		return nil
+	}
 	r.Level = slog.LevelDebug
 	return d.next.Handle(ctx, r)
 }
