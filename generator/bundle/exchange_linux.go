@@ -20,4 +20,12 @@ func exchange(a, b string) error {
 	return nil
 }
 
-func tryLock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
+// waitLock waits until nobody else holds the lock of f; writers hold it for
+// milliseconds.
+func waitLock(f *os.File) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

@@ -9,5 +9,5 @@ import (
 
 func exchange(_, _ string) error { return errors.ErrUnsupported }
 
-// tryLock is for Linux, where instances run; elsewhere people render by hand.
-func tryLock(*os.File) error { return nil }
+// waitLock is for Linux, where instances run; elsewhere people render by hand.
+func waitLock(*os.File) error { return nil }

@@ -18,15 +18,15 @@ func (p place) beside(suffix string) string {
 	return filepath.Join(filepath.Dir(p.dir), p.name(suffix))
 }
 
-// lock keeps two runs from writing the same directory. The kernel drops it
+// lock keeps two runs from writing the same directory: the second waits. The kernel drops it
 // when the process ends, however it ends.
 func (p place) lock() (unlock func(), err error) {
 	f, err := os.OpenFile(p.beside("lock"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	if err := tryLock(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("another kasgen is writing %s", p.dir), f.Close())
+	if err := waitLock(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("locking %s: %w", f.Name(), err), f.Close())
 	}
 	return func() { f.Close() }, nil
 }

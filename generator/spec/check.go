@@ -32,6 +32,17 @@ func (c *checker) has(field string) bool {
 	return overridden || c.doc.Has(field)
 }
 
+// written is the first of the fields that somebody set, or the first: where
+// two values do not go together, the place is that of one that was written.
+func (c *checker) written(fields ...string) string {
+	for _, field := range fields {
+		if c.has(field) {
+			return field
+		}
+	}
+	return fields[0]
+}
+
 func (c *checker) pos(field string) diag.Pos {
 	if source, ok := c.sources[field]; ok {
 		return diag.Pos{File: source}
@@ -160,6 +171,13 @@ func (c *checker) path(field, value string) {
 		c.add(CodePath, field, fmt.Sprintf("%s is %q", field, value),
 			"the programs that read it start in other directories, so it must be absolute, and it is compared as text, so without .. or double slashes; quotes, $ and backslashes mean something to some of them",
 			"write it like /var/lib/kasgen")
+	}
+}
+
+// derivedPath checks a path that follows from stateDir unless it is set.
+func (c *checker) derivedPath(field, value string) {
+	if c.has(field) {
+		c.path(field, value)
 	}
 }
 

@@ -44,7 +44,7 @@ func (e endpoint) loopback() bool {
 
 // listener is a socket that somebody on this machine opens.
 type listener struct {
-	field string
+	field, text string
 	endpoint
 	only6 bool // [::] leaves IPv4 alone, as balancers are told to
 }

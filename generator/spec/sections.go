@@ -19,9 +19,9 @@ func alpnNginx() kasconf.Version { return kasconf.Version{Major: 1, Minor: 21, P
 func (c *checker) tls() {
 	t := c.spec.TLS
 	choice(c, "tls.source", t.Source, TLSFiles, TLSDevelopmentCA, TLSACME)
-	c.path("tls.certificateFile", t.CertificateFile)
-	c.path("tls.keyFile", t.KeyFile)
-	c.path("tls.combinedFile", t.CombinedFile)
+	c.derivedPath("tls.certificateFile", t.CertificateFile)
+	c.derivedPath("tls.keyFile", t.KeyFile)
+	c.derivedPath("tls.combinedFile", t.CombinedFile)
 	choice(c, "tls.minVersion", t.MinVersion, "1.2", "1.3")
 	if t.Source == TLSACME {
 		c.add(CodeACME, "tls.source", "tls.source is acme, which this version cannot do yet",
@@ -95,10 +95,10 @@ func (c *checker) kas() {
 	c.address("kas.listen.observability", k.Listen.Observability)
 	c.address("kas.listen.api", k.Listen.API)
 	c.address("kas.listen.privateAPI", k.Listen.PrivateAPI)
-	c.path("kas.secrets.gitlab", k.Secrets.GitLab)
-	c.path("kas.secrets.api", k.Secrets.API)
-	c.path("kas.secrets.privateAPI", k.Secrets.PrivateAPI)
-	c.path("kas.secrets.websocketToken", k.Secrets.WebsocketToken)
+	c.derivedPath("kas.secrets.gitlab", k.Secrets.GitLab)
+	c.derivedPath("kas.secrets.api", k.Secrets.API)
+	c.derivedPath("kas.secrets.privateAPI", k.Secrets.PrivateAPI)
+	c.derivedPath("kas.secrets.websocketToken", k.Secrets.WebsocketToken)
 	if k.Redis != nil {
 		c.redis(*k.Redis)
 	}

@@ -48,7 +48,7 @@ func (c *checker) proxyHeaders() {
 	}
 	v, err := kasconf.ParseVersion(c.spec.Nginx.Version)
 	if err == nil && lb.TLS == Terminate && v.Less(alpnNginx()) {
-		c.add(CodeNginxOld, "nginx.version", fmt.Sprintf("nginx %s cannot end TLS for gRPC", v),
+		c.add(CodeNginxOld, c.written("nginx.version", "loadBalancer.tls"), fmt.Sprintf("nginx %s cannot end TLS for gRPC", v),
 			"it negotiates no ALPN in stream, and agents refuse a connection without h2 in ALPN", "use nginx 1.21.4 or later, or loadBalancer.tls: passthrough")
 	}
 }
@@ -60,7 +60,7 @@ func (c *checker) sharing() {
 		return
 	}
 	if lb.TLS == Terminate {
-		c.add(CodeShareTerminate, "loadBalancer.shareWithGitLab.enabled", "a shared port cannot have its TLS ended by the balancer",
+		c.add(CodeShareTerminate, c.written("loadBalancer.shareWithGitLab.enabled", "loadBalancer.tls"), "a shared port cannot have its TLS ended by the balancer",
 			"it would need GitLab's certificate too, and would pass GitLab cleartext", "use loadBalancer.tls: passthrough")
 	}
 	if lb.Kind == NginxStream && share.ProxyProtocol != lb.ProxyProtocol {
@@ -96,7 +96,7 @@ func (c *checker) external() {
 func (c *checker) registry() {
 	lb, k := c.spec.LoadBalancer, c.spec.KAS
 	if k.Kind == KASGitLab && k.Redis == nil {
-		c.add(CodeGitLabRedis, "kas.redis", "GitLab's kas needs Redis",
+		c.add(CodeGitLabRedis, c.written("kas.redis", "kas.kind"), "GitLab's kas needs Redis",
 			"it keeps its tunnels there and does not start without it", "set kas.redis.address, or use kas.kind: embedded")
 	}
 	if len(lb.Nodes) > 1 && k.Kind == KASEmbedded && k.Redis == nil {
@@ -113,10 +113,10 @@ func (c *checker) registry() {
 	}
 	why := "other machines connect to it"
 	if e, err := parseEndpoint(c.spec.Edge.Listen); err == nil && e.loopback() {
-		c.add(CodeLoopback, "edge.listen", "edge.listen is "+c.spec.Edge.Listen+" although there are nodes on other machines", why, "write an address that they reach")
+		c.add(CodeLoopback, c.written("edge.listen", "loadBalancer.nodes"), "edge.listen is "+c.spec.Edge.Listen+" although there are nodes on other machines", why, "write an address that they reach")
 	}
 	if e, err := parseEndpoint(k.Listen.PrivateAPI); err == nil && e.loopback() && len(lb.Nodes) > 1 {
-		c.add(CodeLoopback, "kas.listen.privateAPI", "kas.listen.privateAPI is "+k.Listen.PrivateAPI+" although there are nodes on other machines", why, "write an address that they reach")
+		c.add(CodeLoopback, c.written("kas.listen.privateAPI", "loadBalancer.nodes"), "kas.listen.privateAPI is "+k.Listen.PrivateAPI+" although there are nodes on other machines", why, "write an address that they reach")
 	}
 	if lb.TLS == Terminate {
 		c.warn(CodeCleartext, "loadBalancer.tls", "tokens cross the network in clear between the balancer and its nodes",
@@ -168,10 +168,10 @@ func (c *checker) overlap() {
 		if err != nil {
 			return // reported already
 		}
-		l := listener{field: field, endpoint: e, only6: only6}
+		l := listener{field: field, text: address, endpoint: e, only6: only6}
 		for _, other := range open {
 			if l.overlaps(other) {
-				c.add(CodeOverlap, field, fmt.Sprintf("%s, %s, overlaps %s", field, address, other.field),
+				c.add(CodeOverlap, c.written(field, other.field), fmt.Sprintf("%s, %s, overlaps %s, %s", field, address, other.field, other.text),
 					"both would listen on port "+fmt.Sprint(e.port)+" of the same address", "give one of them another port or address")
 				break
 			}

@@ -1,0 +1,280 @@
+package spec_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kasgen/generator/spec"
+)
+
+const base = `apiVersion: kasgen/v1
+gitlab:
+  url: https://gitlab.example.com
+names:
+  kas: kas.example.com
+`
+
+// faults are specs and their findings as "line:column code". Where a case does
+// not begin with apiVersion, base stands before it, so that its first line is
+// line 6.
+func faults() map[string]struct {
+	in   string
+	want []string
+} {
+	type c = struct {
+		in   string
+		want []string
+	}
+	return map[string]c{
+		"not YAML":          {"tls: [\n", []string{"6:1 KAS1001"}},
+		"NUL":               {"tls: \x00\n", []string{"6:6 KAS1002"}},
+		"too long":          {"# " + strings.Repeat("x", 1<<20) + "\n", []string{"1:1 KAS1003"}},
+		"two documents":     {"---\n" + base, []string{"6:1 KAS1004"}},
+		"unknown key":       {"edge:\n  lissten: 127.0.0.1:1\n", []string{"7:3 KAS1005"}},
+		"repeated key":      {"names: {}\n", []string{"6:1 KAS1006"}},
+		"wrong type":        {"loadBalancer:\n  listen: 443\n", []string{"7:11 KAS1007"}},
+		"version number":    {"kas:\n  version: 18.10\n", []string{"7:12 KAS1007"}},
+		"duration":          {"timeouts:\n  idle: 2 hours\n", []string{"7:9 KAS1008"}},
+		"date":              {"agents:\n  removeAfter: 31.1.2027\n", []string{"7:16 KAS1008"}},
+		"alias in itself":   {"migration: &m\n  keep: *m\n", []string{"7:9 KAS1009"}},
+		"another version":   {"apiVersion: kasgen/v2\ngitlab: {url: 'https://g.example.com'}\nnames: {kas: k.example.com}\n", []string{"1:13 KAS1401"}},
+		"nothing":           {"apiVersion:", []string{"1:1 KAS1401", "1:1 KAS1402", "1:1 KAS1402"}},
+		"no kas name":       {"apiVersion: kasgen/v1\ngitlab: {url: 'https://g.example.com'}\nnames: {kas: ''}\n", []string{"3:14 KAS1402"}},
+		"no listen":         {"loadBalancer:\n  listen: []\n", []string{"7:11 KAS1402"}},
+		"empty redis":       {"kas:\n  redis: {}\n", []string{"7:10 KAS1402"}},
+		"half a pair":       {"kas:\n  redis:\n    address: r:1\n    tls: {keyFile: /k}\n", []string{"9:10 KAS1402"}},
+		"sentinel":          {"kas:\n  redis:\n    sentinel:\n      addresses: []\n", []string{"8:5 KAS1402", "9:18 KAS1402"}},
+		"URL":               {"apiVersion: kasgen/v1\ngitlab: {url: gitlab.example.com}\nnames: {kas: k.example.com}\n", []string{"2:15 KAS1403"}},
+		"URL with user":     {"apiVersion: kasgen/v1\ngitlab: {url: 'https://a:b@g.example.com'}\nnames: {kas: k.example.com}\n", []string{"2:15 KAS1403"}},
+		"external URL":      {"apiVersion: kasgen/v1\ngitlab: {url: 'https://g.example.com', externalURL: g}\nnames: {kas: k.example.com}\n", []string{"2:53 KAS1403"}},
+		"name with scheme":  {"apiVersion: kasgen/v1\ngitlab: {url: 'https://g.example.com'}\nnames: {kas: 'https://k.example.com'}\n", []string{"3:14 KAS1404"}},
+		"name in capitals":  {"apiVersion: kasgen/v1\ngitlab: {url: 'https://g.example.com'}\nnames: {kas: KAS.example.com}\n", []string{"3:14 KAS1404"}},
+		"name is address":   {"apiVersion: kasgen/v1\ngitlab: {url: 'https://g.example.com'}\nnames: {kas: 192.0.2.1}\n", []string{"3:14 KAS1404"}},
+		"no port":           {"edge:\n  listen: 127.0.0.1\n", []string{"7:11 KAS1405"}},
+		"bad port":          {"loadBalancer:\n  listen: ['0.0.0.0:443', '0.0.0.0:65536']\n", []string{"7:27 KAS1405"}},
+		"port 0":            {"kas:\n  listen:\n    agent: 127.0.0.1:0\n", []string{"8:12 KAS1405"}},
+		"IPv6 bare":         {"edge:\n  listen: ::1:9443\n", []string{"7:11 KAS1405"}},
+		"listen on a name":  {"loadBalancer:\n  listen:\n  - kas.example.com:443\n", []string{"8:5 KAS1405"}},
+		"dial everything":   {"loadBalancer:\n  nodes: ['0.0.0.0:9443']\nedge: {listen: '10.0.0.1:9443'}\n", []string{"7:11 KAS1405"}},
+		"choice":            {"loadBalancer:\n  kind: hapoxy\n", []string{"7:9 KAS1406"}},
+		"topology":          {"topology: B\n", []string{"6:11 KAS1406"}},
+		"TLS version":       {"tls:\n  minVersion: \"1.1\"\n", []string{"7:15 KAS1406"}},
+		"relative path":     {"stateDir: state\n", []string{"6:11 KAS1407"}},
+		"path with quote":   {"tls:\n  keyFile: /a\"b\n", []string{"7:12 KAS1407"}},
+		"path with dots":    {"kas:\n  secrets:\n    api: /a/../b\n", []string{"8:10 KAS1407"}},
+		"zero limit":        {"timeouts:\n  connect: 0s\n", []string{"7:12 KAS1408"}},
+		"long limit":        {"timeouts:\n  idle: 600h\n", []string{"7:9 KAS1408"}},
+		"fine limit":        {"timeouts:\n  drain: 1500us\n", []string{"7:10 KAS1408"}},
+		"no rise":           {"loadBalancer:\n  healthCheck: {rise: 0}\n", []string{"7:23 KAS1408"}},
+		"version":           {"kas:\n  version: latest\n", []string{"7:12 KAS1409"}},
+		"old kas":           {"kas:\n  version: '15.11.0'\n", []string{"7:12 KAS1409"}},
+		"old nginx":         {"nginx:\n  version: '1.14.2'\n", []string{"7:12 KAS1409"}},
+		"prefix":            {"kas:\n  pathPrefix: /k8s-proxy/\n", []string{"7:15 KAS1410"}},
+		"prefix is all":     {"kas:\n  pathPrefix: /\n", []string{"7:15 KAS1410"}},
+		"prefix with space": {"kas:\n  pathPrefix: '/k8s proxy'\n", []string{"7:15 KAS1410"}},
+		"node twice":        {"loadBalancer:\n  nodes: ['127.0.0.1:9443', '127.0.0.1:9443']\nkas: {redis: {address: 'r:1'}}\n", []string{"7:29 KAS1411"}},
+		"redis two ways":    {"kas:\n  redis: {address: 'r:1', sentinel: {master: m, addresses: ['s:1']}}\n", []string{"7:37 KAS1411"}},
+		"overlap":           {"kas:\n  listen:\n    api: 127.0.0.1:8150\n", []string{"8:10 KAS1501"}},
+		"overlap wildcard":  {"edge:\n  listen: :443\n", []string{"7:11 KAS1501"}},
+		"overlap names":     {"kas:\n  listen:\n    api: localhost:8150\n", []string{"8:10 KAS1501"}},
+		"overlap kept":      {"migration:\n  keep:\n  - {listen: '0.0.0.0:8150', backend: '127.0.0.1:8150'}\n", []string{"8:14 KAS1501"}},
+		"overlap GitLab":    {"loadBalancer:\n  shareWithGitLab: {enabled: true, address: '127.0.0.1:9443'}\n", []string{"7:45 KAS1501"}},
+		"HTTP balancer":     {"loadBalancer:\n  kind: external-http\n", []string{"7:9 KAS1502"}},
+		"HTTP/2 balancer":   {"loadBalancer:\n  kind: external-http2\n", []string{"7:9 KAS1502"}},
+		"PROXY v2":          {"loadBalancer:\n  kind: nginx-stream\n  proxyProtocol: v2\n", []string{"8:18 KAS1503"}},
+		"no registry":       {"loadBalancer:\n  nodes: ['127.0.0.1:9443', '127.0.0.1:9444']\n", []string{"7:10 KAS1504"}},
+		"GitLab's kas":      {"kas:\n  kind: gitlab\n", []string{"7:9 KAS1505"}},
+		"ACME":              {"tls:\n  source: acme\n", []string{"7:11 KAS1506"}},
+		"share, terminate":  {"loadBalancer:\n  tls: terminate\n  shareWithGitLab: {enabled: true}\n", []string{"8:30 KAS1507"}},
+		"share, headers":    {"loadBalancer:\n  kind: nginx-stream\n  shareWithGitLab:\n    enabled: true\n    proxyProtocol: none\n", []string{"10:20 KAS1508"}},
+		"same name":         {"apiVersion: kasgen/v1\ngitlab: {url: 'https://Gitlab.example.com:8443'}\nnames: {kas: gitlab.example.com}\n", []string{"3:14 KAS1509"}},
+		"loopback":          {"loadBalancer:\n  nodes: ['10.0.0.1:9443', '10.0.0.2:9443']\nkas:\n  redis: {address: 'r:1'}\n", []string{"7:10 KAS1510", "7:10 KAS1510"}},
+		"removed already":   {"agents:\n  websocket: remove\n  removeAfter: 2027-01-31\n", []string{"8:16 KAS1511"}},
+		"external, share":   {"loadBalancer:\n  kind: external-tcp\n  nodes: ['127.0.0.1:9443']\n  shareWithGitLab: {enabled: true}\nmigration: {keep: [{listen: ':1', backend: 'b:2'}]}\n", []string{"8:10 KAS1512", "9:30 KAS1512", "10:19 KAS1512"}},
+		"nginx without ALPN": {
+			"nginx: {version: '1.18.0'}\nloadBalancer: {kind: nginx-stream, tls: terminate}\n", []string{"6:18 KAS1513"},
+		},
+		"short idle":              {"timeouts:\n  idle: 60s\n", []string{"7:9 KAS1514"}},
+		"development certificate": {"tls:\n  source: developmentCA\n  keyFile: /etc/key.pem\n", []string{"8:12 KAS1515"}},
+		"cleartext": {
+			"loadBalancer: {tls: terminate, nodes: ['10.0.0.1:9443']}\nedge: {listen: ':9443'}\n", []string{"6:21 KAS1516"},
+		},
+		"external TLS": {"loadBalancer: {kind: external-tcp, tls: terminate}\n", []string{"6:41 KAS1517"}},
+		"all at once": {
+			"tls:\n  source: acme\n  colour: red\nloadBalancer:\n  kind: external-http\n  listen: ['0.0.0.0:99999']\nkas:\n  pathPrefix: k\n  listen: {api: '127.0.0.1:8150'}\ntimeouts: {idle: soon}\n",
+			[]string{"7:11 KAS1506", "8:3 KAS1005", "10:9 KAS1502", "11:12 KAS1405", "13:15 KAS1410", "14:17 KAS1501", "15:18 KAS1008"},
+		},
+	}
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for name, tc := range faults() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := tc.in
+			if !strings.HasPrefix(in, "apiVersion") {
+				in = base + in
+			}
+			s, fs := spec.Read("k.yaml", []byte(in), nil)
+			var got []string
+			for _, f := range fs {
+				got = append(got, strings.TrimPrefix(f.Pos.String(), "k.yaml:")+" "+f.Code)
+				if f.What == "" || f.Why == "" || f.Fix == "" {
+					t.Errorf("%v: without reason or fix", f)
+				}
+			}
+			if d := cmp.Diff(tc.want, got); d != "" {
+				t.Errorf("%s\n%v", d, fs)
+			}
+			if (s == nil) != fs.Failed() {
+				t.Errorf("a spec of %v with findings %v", s, fs)
+			}
+		})
+	}
+}
+
+// TestEveryCodeHasACase fails when a code is added without a fault that shows
+// it.
+func TestEveryCodeHasACase(t *testing.T) {
+	t.Parallel()
+	covered := map[string]bool{}
+	for _, tc := range faults() {
+		for _, w := range tc.want {
+			_, code, _ := strings.Cut(w, " ")
+			covered[code] = true
+		}
+	}
+	declared := regexp.MustCompile(`= "(KAS1\d{3})"`)
+	for _, file := range []string{"codes.go", "../../internal/strictyaml/doc.go"} {
+		text, err := os.ReadFile(filepath.FromSlash(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range declared.FindAllStringSubmatch(string(text), -1) {
+			if !covered[m[1]] {
+				t.Errorf("no case shows %s", m[1])
+			}
+		}
+	}
+}
+
+func TestOverrides(t *testing.T) {
+	t.Parallel()
+	s, fs := spec.Read("k.yaml", []byte(base), []spec.Override{
+		{Field: "names.kas", Text: "other.example.com", Source: "--kas-name"},
+		{Field: "timeouts.idle", Text: "3h", Source: "KASGEN_TIMEOUTS_IDLE"},
+		{Field: "loadBalancer.shareWithGitLab.enabled", Text: "true", Source: "--x"},
+	})
+	if len(fs) > 0 {
+		t.Fatal(fs)
+	}
+	if got := fmt.Sprint(s.Names.KAS, " ", s.Timeouts.Idle, " ", s.LoadBalancer.ShareWithGitLab.Enabled); got != "other.example.com 10800000000000 true" {
+		t.Error(got)
+	}
+	// A fault of an override is at the override, and reported once.
+	_, fs = spec.Read("k.yaml", []byte(base+"timeouts: {idle: nonsense}\n"), []spec.Override{
+		{Field: "names.kas", Text: "UPPER", Source: "--kas-name"},
+		{Field: "timeouts.idle", Text: "soon", Source: "KASGEN_TIMEOUTS_IDLE"},
+		{Field: "loadBalancer.shareWithGitLab.enabled", Text: "perhaps", Source: "--share"},
+	})
+	var got []string
+	for _, f := range fs {
+		got = append(got, f.Pos.String()+" "+f.Code)
+	}
+	want := []string{"--kas-name KAS1404", "--share KAS1008", "KASGEN_TIMEOUTS_IDLE KAS1008", "k.yaml:6:18 KAS1008"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestScalars holds each override to the field that it names.
+func TestScalars(t *testing.T) {
+	t.Parallel()
+	flags := map[string]bool{}
+	for _, scalar := range spec.Scalars() {
+		if flags[scalar.Flag] {
+			t.Errorf("--%s is there twice", scalar.Flag)
+		}
+		flags[scalar.Flag] = true
+		text := "v" + strings.ReplaceAll(scalar.Flag, "-", "")
+		switch {
+		case strings.HasPrefix(scalar.Field, "timeouts."):
+			text = "61m0s"
+		case strings.HasSuffix(scalar.Field, ".enabled"):
+			text = "true"
+		}
+		_, fs := spec.Read("k.yaml", []byte(base), []spec.Override{{Field: scalar.Field, Text: text, Source: "flag"}})
+		for _, f := range fs {
+			if f.File == "flag" && f.Field != scalar.Field {
+				t.Errorf("--%s sets %s", scalar.Flag, f.Field)
+			}
+		}
+		if !fieldExists(reflect.TypeFor[spec.Spec](), strings.Split(scalar.Field, ".")) {
+			t.Errorf("--%s names %s, which is no field", scalar.Flag, scalar.Field)
+		}
+	}
+}
+
+func fieldExists(t reflect.Type, path []string) bool {
+	if len(path) == 0 {
+		return true
+	}
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("json") == path[0] {
+			return fieldExists(t.Field(i).Type, path[1:])
+		}
+	}
+	return false
+}
+
+// TestExample holds what stands in for a missing file to the rules.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	if s, fs := spec.Read("(default)", []byte(spec.Example), nil); len(fs) > 0 || s == nil {
+		t.Error(fs)
+	}
+}
+
+// TestDigest holds the digest to what the spec means, not how it is written.
+func TestDigest(t *testing.T) {
+	t.Parallel()
+	digest := func(text string) string {
+		s, fs := spec.Read("k.yaml", []byte(text), nil)
+		if fs.Failed() {
+			t.Fatal(fs)
+		}
+		return s.Digest()
+	}
+	if digest(base) != digest("# a comment\n"+base+"topology: A\n") {
+		t.Error("a default that is written out changes the digest")
+	}
+	if digest(base) == digest(base+"timeouts: {idle: 3h}\n") {
+		t.Error("another limit has the same digest")
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(spec.Example))
+	for _, tc := range faults() {
+		if len(tc.in) < 1000 {
+			f.Add([]byte(base + tc.in))
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, fs := spec.Read("k.yaml", data, nil)
+		if (s == nil) != fs.Failed() {
+			t.Fatal(s, fs)
+		}
+	})
+}
