@@ -28,7 +28,7 @@ func (p place) lock() (unlock func(), err error) {
 	if err := waitLock(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("locking %s: %w", f.Name(), err), f.Close())
 	}
-	return func() { f.Close() }, nil
+	return func() { _ = f.Close() }, nil // nothing was written to it
 }
 
 // recover finishes what a run that was killed left behind. The lock is held,

@@ -28,7 +28,7 @@ const (
 
 // MaxBytes is the longest file that is looked at. Configuration written by
 // people is a few KiB; the limit bounds what a hostile file costs.
-const MaxBytes = 1 << 20
+const MaxBytes = 256 << 10
 
 // maxFindings is how many faults one file can have before the rest is cut.
 const maxFindings = 500

@@ -234,7 +234,7 @@ func scalarJSON(n *yaml.Node) []byte {
 	return text
 }
 
-// clip bounds a value in a message; a 1 MiB line helps nobody.
+// clip bounds a value in a message; a line of 100 KiB helps nobody.
 func clip(s string) string {
 	const most = 80
 	if len(s) <= most {
