@@ -24,6 +24,7 @@ type client struct {
 	rest       *rest.RESTClient
 	parameters runtime.ParameterCodec
 	transport  Transport
+	complaints *complaints
 }
 
 func upgraded(run func(context.Context, *client) error) func(context.Context, Target, Transport) error {
@@ -71,7 +72,10 @@ func with(ctx context.Context, t Target, tr Transport, run func(context.Context,
 		return fmt.Errorf("making a client: %w", err)
 	}
 	t.Config = config
-	return run(ctx, &client{Target: t, rest: c, parameters: runtime.NewParameterCodec(scheme), transport: tr})
+	said := &complaints{}
+	return said.with(run(said.listen(ctx), &client{
+		Target: t, rest: c, parameters: runtime.NewParameterCodec(scheme), transport: tr, complaints: said,
+	}))
 }
 
 // pod reads the pod.

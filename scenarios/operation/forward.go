@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,9 +34,8 @@ func portForward(ctx context.Context, c *client) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ready := make(chan struct{})
-	var complaints syncText
 	forwarder, err := portforward.NewOnAddressesForStreamingWithContext(ctx, dialer, []string{"127.0.0.1"},
-		[]string{fmt.Sprintf("0:%d", c.RemotePort)}, ready, io.Discard, &complaints)
+		[]string{fmt.Sprintf("0:%d", c.RemotePort)}, ready, io.Discard, c.complaints)
 	if err != nil {
 		return fmt.Errorf("preparing port-forward: %w", err)
 	}
@@ -45,16 +43,13 @@ func portForward(ctx context.Context, c *client) (err error) {
 	go func() { ended <- forwarder.ForwardPorts() }()
 	select {
 	case err := <-ended:
-		return fmt.Errorf("port-forward by %s: %w", c.transport, errors.Join(err, complaints.err()))
+		return fmt.Errorf("port-forward by %s: %w", c.transport, err)
 	case <-ready:
 	}
 	err = exchangeAll(ctx, forwarder)
 	stop()
 	if end := <-ended; end != nil && err == nil {
 		err = fmt.Errorf("ending port-forward: %w", end)
-	}
-	if said := complaints.err(); said != nil {
-		err = errors.Join(err, said)
 	}
 	return err
 }
@@ -147,25 +142,4 @@ func exchange(ctx context.Context, address string, met *sync.WaitGroup) error {
 		return fmt.Errorf("after %d bytes: %w", got.got, err)
 	}
 	return got.err()
-}
-
-// syncText is what the library complains about, from several goroutines.
-type syncText struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (s *syncText) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(b)
-}
-
-func (s *syncText) err() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.text.Len() == 0 {
-		return nil
-	}
-	return errors.New(strings.TrimSpace(s.text.String()))
 }

@@ -14,5 +14,15 @@ func TestMain(m *testing.M) {
 		// client-go's pings over WebSocket find out at the next one, at most
 		// 5 seconds later, that the connection is gone.
 		goleak.IgnoreTopFunction("k8s.io/client-go/tools/remotecommand.(*heartbeat).start"),
+		// client-go forgets the reader of a forwarded connection's error stream
+		// when the connection breaks before the data stream is made.
+		goleak.IgnoreTopFunction("k8s.io/client-go/tools/portforward.(*PortForwarder).handleConnection.func1"),
+		// The rest belongs to TestGivenUp, which leaves connections while their
+		// streams are being made. spdystream waits 30 seconds for the answer to
+		// a new stream, and for ever for its own answer to be sent, also on a
+		// connection that is gone; and its shutdown waits for such streams.
+		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Stream).WaitTimeout"),
+		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Stream).waitWriteReply"),
+		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Connection).shutdown.func1"),
 	)
 }

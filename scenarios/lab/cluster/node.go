@@ -18,8 +18,14 @@ import (
 	"kasgen/scenarios/lab/cluster/pod"
 )
 
-// idle is how long an upgraded stream may be silent: the kubelet's own limit.
-const idle = 4 * time.Hour
+const (
+	// idle is how long an upgraded stream may be silent: the kubelet's limit.
+	idle = 4 * time.Hour
+	// creation is how long a client may take to open its streams once it has
+	// upgraded. The kubelet allows 30 s; but the streaming code does not
+	// notice a client that leaves in that time, and Close waits for it.
+	creation = 5 * time.Second
+)
 
 // node serves the streams of the pod, as a container runtime does: each at an
 // address that the API server is given, that nobody can guess, and that works
@@ -87,13 +93,13 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch run := (podStreams{n.pod, r.Context()}); s.kind {
 	case execStream:
 		remotecommand.ServeExec(u, r, run, Pod, "", Container, s.command, &s.streams,
-			idle, remotecommand.DefaultStreamCreationTimeout, remotecommand.SupportedStreamingProtocols)
+			idle, creation, remotecommand.SupportedStreamingProtocols)
 	case attachStream:
 		remotecommand.ServeAttach(u, r, run, Pod, "", Container, &s.streams,
-			idle, remotecommand.DefaultStreamCreationTimeout, remotecommand.SupportedStreamingProtocols)
+			idle, creation, remotecommand.SupportedStreamingProtocols)
 	case forwardStream:
 		portforward.ServePortForward(u, r, run, Pod, "", &portforward.V4Options{},
-			idle, remotecommand.DefaultStreamCreationTimeout, portforward.SupportedProtocols)
+			idle, creation, portforward.SupportedProtocols)
 	}
 }
 

@@ -44,10 +44,7 @@ func (p *Pod) Attach(ctx context.Context, in io.Reader, out io.Writer) error {
 		}
 		for _, l := range lines {
 			if _, err := io.WriteString(out, l.Text+"\n"); err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
-				return fmt.Errorf("writing to the client: %w", err)
+				return unlessEnded(ctx, fmt.Errorf("writing to the client: %w", err))
 			}
 		}
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // PortForward joins stream to one of the pod's ports until the port's side
-// has ended, or ctx has. The end of one direction is passed on as the end of
-// that direction.
+// has ended, or ctx has, which is no error: nobody is left to be told. The end
+// of one direction is passed on as the end of that direction.
 func (p *Pod) PortForward(ctx context.Context, port int32, stream io.ReadWriteCloser) error {
 	ctx, leave, err := p.enter(ctx, 0)
 	if err != nil {
@@ -22,7 +22,7 @@ func (p *Pod) PortForward(ctx context.Context, port int32, stream io.ReadWriteCl
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", p.echo.Addr().String())
 	if err != nil {
-		return err
+		return unlessEnded(ctx, err)
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
@@ -35,9 +35,16 @@ func (p *Pod) PortForward(ctx context.Context, port int32, stream io.ReadWriteCl
 		drain(stream)
 	}()
 	if _, err := io.Copy(stream, conn); err != nil {
-		return fmt.Errorf("forwarding port %d: %w", port, err)
+		return unlessEnded(ctx, fmt.Errorf("forwarding port %d: %w", port, err))
 	}
 	return nil
+}
+
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // serveEcho is what listens in the pod: every connection gets back what it
