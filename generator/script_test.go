@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"kasgen": func() {
 			streams := cli.IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-			os.Exit(cli.Run(context.Background(), cli.Root(streams, generator.Commands(streams)...), os.Args[1:]))
+			os.Exit(cli.Run(context.Background(), cli.Root(streams, generator.Commands(streams)...), os.Args[1:])) //nolint:forbidigo // this function is a process's main
 		},
 	})
 }

@@ -126,7 +126,7 @@ func TestFaults(t *testing.T) {
 			s, fs := spec.Read("k.yaml", []byte(in), nil)
 			var got []string
 			for _, f := range fs {
-				got = append(got, strings.TrimPrefix(f.Pos.String(), "k.yaml:")+" "+f.Code)
+				got = append(got, strings.TrimPrefix(f.String(), "k.yaml:")+" "+f.Code)
 				if f.What == "" || f.Why == "" || f.Fix == "" {
 					t.Errorf("%v: without reason or fix", f)
 				}
@@ -187,7 +187,7 @@ func TestOverrides(t *testing.T) {
 	})
 	var got []string
 	for _, f := range fs {
-		got = append(got, f.Pos.String()+" "+f.Code)
+		got = append(got, f.String()+" "+f.Code)
 	}
 	want := []string{"--kas-name KAS1404", "--share KAS1008", "KASGEN_TIMEOUTS_IDLE KAS1008", "k.yaml:6:18 KAS1008"}
 	if d := cmp.Diff(want, got); d != "" {

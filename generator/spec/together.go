@@ -34,6 +34,7 @@ func (c *checker) httpBalancer() {
 	case ExternalHTTP2:
 		c.add(CodeHTTPBalancer, "loadBalancer.kind", "topology A cannot stand behind an HTTP/2 balancer",
 			"one name carries everything in topology A, and a balancer that speaks HTTP/2 to its backend passes no upgrade, so neither WebSocket nor SPDY", fix)
+	default: // passes bytes
 	}
 }
 

@@ -1,6 +1,7 @@
 package edgeconf_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -114,9 +115,9 @@ func TestFindings(t *testing.T) {
 			}
 			_, err := edgeconf.Read("e", []byte(strings.Replace(valid, tc.old, tc.new, 1)))
 			var got []string
-			fs, _ := err.(diag.Findings)
+			fs, _ := errors.AsType[diag.Findings](err)
 			for _, f := range fs {
-				got = append(got, strings.TrimPrefix(f.Pos.String(), "e:")+" "+f.Code)
+				got = append(got, strings.TrimPrefix(f.String(), "e:")+" "+f.Code)
 				if f.Why == "" || f.Fix == "" {
 					t.Errorf("%v: no reason or fix", f)
 				}

@@ -31,7 +31,7 @@ func (f *File) WithDefaults() *File {
 	d.API.Listen.defaults("127.0.0.1:8153")
 	d.PrivateAPI = filled(d.PrivateAPI)
 	d.PrivateAPI.Listen = filled(d.PrivateAPI.Listen)
-	d.PrivateAPI.Listen.APIListen.defaults("127.0.0.1:8155")
+	d.PrivateAPI.Listen.defaults("127.0.0.1:8155")
 	return d
 }
 

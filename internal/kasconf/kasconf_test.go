@@ -1,6 +1,7 @@
 package kasconf_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -120,14 +121,14 @@ func TestFindings(t *testing.T) {
 				t.Fatal("nothing to replace")
 			}
 			_, err := kasconf.Read("k", []byte(strings.Replace(valid, tc.old, tc.new, 1)))
-			fs, _ := err.(diag.Findings)
+			fs, _ := errors.AsType[diag.Findings](err)
 			if len(fs) != len(tc.want) {
 				t.Fatalf("want %d findings, got: %v", len(tc.want), err)
 			}
 			for i, want := range tc.want {
 				f := fs[i]
 				parts := strings.SplitN(want, " ", 3)
-				if got := strings.TrimPrefix(f.Pos.String(), "k:"); got != parts[0] || f.Code != parts[1] {
+				if got := strings.TrimPrefix(f.String(), "k:"); got != parts[0] || f.Code != parts[1] {
 					t.Errorf("want %s, got %v", want, f)
 				}
 				if len(parts) == 3 && !strings.Contains(f.Why+f.Fix, parts[2]) {

@@ -1,6 +1,7 @@
 package lockfile_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,11 +66,11 @@ func TestFindings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := lockfile.Read("l", []byte(strings.Replace(text, tc.old, tc.new, 1)))
-			fs, _ := err.(diag.Findings)
+			fs, _ := errors.AsType[diag.Findings](err)
 			if len(fs) == 0 {
 				t.Fatalf("no finding: %v", err)
 			}
-			if got := fs[0].Pos.String() + " " + fs[0].Code; got != tc.want {
+			if got := fs[0].String() + " " + fs[0].Code; got != tc.want {
 				t.Errorf("want %s, got %v", tc.want, err)
 			}
 		})

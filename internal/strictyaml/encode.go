@@ -71,6 +71,7 @@ func block(n *yaml.Node, path string, comments map[string]string) {
 		for _, item := range n.Content {
 			block(item, path, comments)
 		}
+	case yaml.AliasNode: // JSON has none
 	}
 }
 

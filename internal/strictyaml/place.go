@@ -17,8 +17,8 @@ type Doc struct {
 	data   []byte
 	places map[string]*yaml.Node
 	faulty map[string]bool // fields with a finding; "" where nothing could be read
-	starts []int // byte offset of each line as yaml.v3 counts lines
-	ends   []int // byte offset of each LF, which is how editors count lines
+	starts []int           // byte offset of each line as yaml.v3 counts lines
+	ends   []int           // byte offset of each LF, which is how editors count lines
 	last   cursor
 }
 

@@ -156,7 +156,7 @@ func TestFindings(t *testing.T) {
 				place, rest, _ := strings.Cut(want, " ")
 				code, word, _ := strings.Cut(rest, " ")
 				f := fs[i]
-				if f.Pos.String() != place || f.Code != code || !strings.Contains(f.What+f.Why+f.Fix, word) {
+				if f.String() != place || f.Code != code || !strings.Contains(f.What+f.Why+f.Fix, word) {
 					t.Errorf("want %s, got %v (why: %s; fix: %s)", want, f, f.Why, f.Fix)
 				}
 				if f.Why == "" || f.Fix == "" {
