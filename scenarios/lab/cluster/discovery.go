@@ -38,8 +38,8 @@ func (a *apiServer) discover(w http.ResponseWriter, r *http.Request) {
 		})
 	case "/api/v1":
 		answer = resources("v1", coreResources())
-	case "/openapi/v2", "/openapi/v3":
-		answer = nil // see openapi
+	default:
+		answer = openAPI(r.URL.Path)
 	}
 	switch {
 	case answer == nil:
@@ -85,7 +85,7 @@ func coreResources() []metav1.APIResource {
 		}
 		list = append(list, metav1.APIResource{
 			Name: name, SingularName: singular(k), Kind: k.name, ShortNames: []string{k.short},
-			Namespaced: k.namespaced, Verbs: verbs,
+			Namespaced: k.namespaced, Verbs: verbs, Categories: k.categories,
 		})
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })

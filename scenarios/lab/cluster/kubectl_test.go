@@ -151,11 +151,26 @@ func TestKubectlReads(t *testing.T) {
 func TestKubectlWrites(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
+	data := func() string { return s.want(t, nil, "get", "cm", "a", "-o", "jsonpath={.data.k}") }
+	manifest := func(value string) string {
+		return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: " + value + "}\n"
+	}
 	s.want(t, nil, "create", "configmap", "a", "--from-literal=k=v")
-	if got := s.want(t, nil, "get", "cm", "a", "-o", "jsonpath={.data.k}"); got != "v" {
-		t.Errorf("data %q", got)
+	if got := data(); got != "v" {
+		t.Errorf("created with %q", got)
 	}
 	s.want(t, nil, "delete", "cm", "a")
+	for _, value := range []string{"first", "second"} {
+		if _, stderr, code := s.run(t, nil, manifest(value), "apply", "-f", "-"); code != 0 || stderr != "" {
+			t.Fatalf("apply: exit code %d, %q", code, stderr)
+		}
+		if got := data(); got != value {
+			t.Errorf("applied %q, and it is %q", value, got)
+		}
+	}
+	if _, stderr, code := s.run(t, nil, manifest("third")+"dota: {}\n", "apply", "-f", "-"); code != 1 || !strings.Contains(stderr, `unknown field "dota"`) {
+		t.Errorf("apply with a field that does not exist: exit code %d, %q", code, stderr)
+	}
 }
 
 func TestKubectlFollowsLogs(t *testing.T) {

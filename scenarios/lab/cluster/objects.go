@@ -26,12 +26,14 @@ type kind struct {
 	// change those that there are.
 	whole bool
 	empty func() object
+	// categories are what kubectl get finds it by, as "all".
+	categories []string
 }
 
 // kinds by resource. The pod is changed by nothing but labels and
 // annotations, and the namespaces stay.
 var kinds = map[string]kind{
-	"pods":       {name: "Pod", short: "po", namespaced: true, empty: func() object { return &corev1.Pod{} }},
+	"pods":       {name: "Pod", short: "po", namespaced: true, categories: []string{"all"}, empty: func() object { return &corev1.Pod{} }},
 	"configmaps": {name: "ConfigMap", short: "cm", namespaced: true, whole: true, empty: func() object { return &corev1.ConfigMap{} }},
 	"namespaces": {name: "Namespace", short: "ns", empty: func() object { return &corev1.Namespace{} }},
 }
@@ -50,15 +52,23 @@ func (k kind) writable(method string, named bool) bool {
 	return false
 }
 
-func newCodecs() (serializer.CodecFactory, error) {
+// codecs read objects: strict ones refuse fields that there are not.
+type codecs struct {
+	lenient, strict serializer.CodecFactory
+}
+
+func newCodecs() (codecs, error) {
 	scheme := runtime.NewScheme()
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, authenticationv1.AddToScheme} {
 		if err := add(scheme); err != nil {
-			return serializer.CodecFactory{}, err
+			return codecs{}, err
 		}
 	}
-	return serializer.NewCodecFactory(scheme), nil
+	return codecs{
+		lenient: serializer.NewCodecFactory(scheme),
+		strict:  serializer.NewCodecFactory(scheme, serializer.EnableStrict),
+	}, nil
 }
 
 // resourceOf names the collection that an object belongs to.

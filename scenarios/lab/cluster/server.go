@@ -11,7 +11,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 
 	"kasgen/scenarios/lab/cluster/pod"
 )
@@ -24,7 +23,7 @@ type apiServer struct {
 	pod       *pod.Pod
 	node      *node
 	store     *store
-	codecs    serializer.CodecFactory
+	codecs    codecs
 	transport *http.Transport // to the node
 	upgraded  atomic.Int64
 	handlers  sync.WaitGroup

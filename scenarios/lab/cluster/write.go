@@ -75,7 +75,11 @@ func (a *apiServer) decode(r *http.Request, t target, body []byte) (object, erro
 	}
 	into := kinds[t.resource].empty()
 	gvk := corev1.SchemeGroupVersion.WithKind(kinds[t.resource].name)
-	got, _, err := a.codecs.UniversalDeserializer().Decode(body, &gvk, into)
+	codecs := a.codecs.lenient
+	if r.URL.Query().Get("fieldValidation") == metav1.FieldValidationStrict {
+		codecs = a.codecs.strict
+	}
+	got, _, err := codecs.UniversalDeserializer().Decode(body, &gvk, into)
 	if err != nil {
 		return nil, apierrors.NewBadRequest("reading the object: " + err.Error())
 	}
