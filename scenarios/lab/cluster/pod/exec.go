@@ -16,8 +16,9 @@ import (
 	utilexec "k8s.io/utils/exec"
 )
 
-// lastWords is how long output is still read after a command has ended: long
-// for a full pipe, short for a daemon that keeps the pipe open.
+// lastWords is how long output may stay away after a command has ended before
+// reading it stops: a daemon that keeps the pipe open must not hold the exec.
+// A client that is slow to take what is there has all the time it wants.
 const lastWords = 2 * time.Second
 
 // Exec runs a command until it ends or ctx does; then its whole process group
@@ -123,7 +124,7 @@ func (p *Pod) execPipes(ctx context.Context, cmd *exec.Cmd, in io.Reader, out, s
 	var copies sync.WaitGroup
 	for _, o := range outputs {
 		copies.Go(func() {
-			if _, err := io.Copy(o.to, o.from); err != nil {
+			if err := copyOutput(o.to, o.from); err != nil {
 				drain(o.from) // the command must not block on a client that left
 			}
 		})
@@ -151,6 +152,34 @@ func waitFor(ctx context.Context, cmd *exec.Cmd, outputs []*os.File) error {
 		_ = f.SetReadDeadline(time.Now().Add(lastWords))
 	}
 	return err
+}
+
+// copyOutput copies until the output ends, or until nothing has come within a
+// deadline: waitFor sets the first one when the command has ended. One that
+// passes while the client takes its time is set anew, since what lies in the
+// pipe then still counts.
+func copyOutput(to io.Writer, from *os.File) error {
+	buf := make([]byte, 32<<10)
+	for came := false; ; {
+		n, err := from.Read(buf)
+		if n > 0 {
+			came = true
+			if _, err := to.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded) && came:
+			came = false
+			if err := from.SetReadDeadline(time.Now().Add(lastWords)); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		}
+	}
 }
 
 func exitCode(ctx context.Context, err error) error {

@@ -82,6 +82,39 @@ func TestExec(t *testing.T) {
 	}
 }
 
+// slow is a client that takes longer over its first bytes than output is
+// waited for after a command has ended.
+type slow struct{ got int }
+
+func (s *slow) Write(b []byte) (int, error) {
+	if s.got == 0 {
+		<-time.After(lastWords + lastWords/4)
+	}
+	s.got += len(b)
+	return len(b), nil
+}
+
+func TestSlowClient(t *testing.T) {
+	t.Parallel()
+	const size = 60_000 // fits into a pipe, so that the command ends at once
+	for _, tty := range []bool{false, true} {
+		t.Run(strconv.FormatBool(tty), func(t *testing.T) {
+			t.Parallel()
+			p := startPod(t)
+			size, out := size, &slow{}
+			if tty {
+				size = 1000 // a terminal holds less
+			}
+			if err := p.Exec(t.Context(), sh("head -c "+strconv.Itoa(size)+" /dev/zero"), nil, out, nil, tty, nil); err != nil {
+				t.Fatal(err)
+			}
+			if out.got != size {
+				t.Errorf("%d bytes arrived of %d", out.got, size)
+			}
+		})
+	}
+}
+
 func TestExecFaults(t *testing.T) {
 	t.Parallel()
 	p := startPod(t)

@@ -44,7 +44,7 @@ func (p *Pod) execTerminal(ctx context.Context, cmd *exec.Cmd, in io.Reader, out
 			to = out
 		}
 		// Linux ends a terminal without processes with EIO, not with EOF.
-		if _, err := io.Copy(to, terminal); err != nil {
+		if err := copyOutput(to, terminal); err != nil {
 			drain(terminal)
 		}
 	})

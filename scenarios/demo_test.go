@@ -1,0 +1,128 @@
+package scenarios
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kasgen/internal/cli"
+	"kasgen/scenarios/demo"
+)
+
+// TestDemo is the command as a user runs it: 32 cells, each seen at the API
+// server over the transport that it asked for.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	var out, errs bytes.Buffer
+	streams := cli.IO{Out: &out, Err: &errs}
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...),
+		[]string{"demo", "--topology=A", "--once", "--format=json", "--kubeconfig-out", kubeconfig})
+	if code != cli.Done {
+		t.Errorf("exit code %d\n%s", code, errs.String())
+	}
+	var got result
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	seen := map[string]string{}
+	for _, c := range got.Cells {
+		seen[c.Operation+" "+c.Agent+" "+c.Transport] = c.Observed + " " + string(c.Result) + c.Reason
+	}
+	want := map[string]string{}
+	for _, agent := range []string{"wss", "grpcs"} {
+		for _, op := range []string{"exec", "exec tty", "attach", "cp to pod", "cp from pod", "port-forward"} {
+			want[fmt.Sprintf("%s %s SPDY", op, agent)] = "SPDY/3.1 pass"
+			want[fmt.Sprintf("%s %s WebSocket", op, agent)] = "websocket pass"
+		}
+		for _, op := range []string{"get", "post", "watch", "logs"} {
+			want[fmt.Sprintf("%s %s HTTP", op, agent)] = "HTTP pass"
+		}
+	}
+	if diff := cmp.Diff(want, seen); diff != "" || len(got.Cells) != 32 {
+		t.Errorf("%d cells (-want +got):\n%s", len(got.Cells), diff)
+	}
+	if info, err := os.Stat(kubeconfig); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("kubeconfig: %v, %v", info, err)
+	}
+	if n := strings.Count(errs.String(), "redirected: listener 0.0.0.0:443 is 127.0.0.1:"); n != 1 {
+		t.Errorf("the front's redirection is told %d times\n%s", n, errs.String())
+	}
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	whole := make([]demo.Cell, demo.Count(2))
+	for i := range whole {
+		whole[i].Result = demo.Pass
+	}
+	if err := demo.Judge(whole, 2); err != nil {
+		t.Errorf("all pass: %v", err)
+	}
+	if demo.Judge(whole[1:], 2) == nil {
+		t.Error("a missing cell is no failure")
+	}
+	for _, r := range []demo.Result{demo.Fail, demo.Refused, demo.Skip, ""} {
+		whole[7].Result = r
+		if demo.Judge(whole, 2) == nil {
+			t.Errorf("a cell that is %q is no failure", r)
+		}
+	}
+}
+
+func TestDemoWithABundle(t *testing.T) {
+	t.Parallel()
+	dir := rendered(t)
+	before := read(t, dir)
+	var out, errs bytes.Buffer
+	streams := cli.IO{Out: &out, Err: &errs}
+	if code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), []string{"demo", "--once", "--bundle", dir}); code != cli.Done {
+		t.Errorf("exit code %d\n%s", code, errs.String())
+	}
+	if !strings.Contains(out.String(), "32 cells: 32 pass, 0 fail, 0 refused, 0 skip") {
+		t.Errorf("the table:\n%s", out.String())
+	}
+	if diff := cmp.Diff(before, read(t, dir)); diff != "" {
+		t.Errorf("the bundle changed:\n%s", diff)
+	}
+}
+
+func read(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		files[path] = string(data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestDemoRefuses(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"demo", "--topology=X", "--once"}, "topology"},
+		{[]string{"demo", "--bundle", "nowhere", "--once"}, "there is no directory nowhere"},
+	} {
+		var out, errs bytes.Buffer
+		streams := cli.IO{Out: &out, Err: &errs}
+		if code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), tt.args); code != cli.Failure || !strings.Contains(errs.String(), tt.want) {
+			t.Errorf("%v: exit code %d\n%s", tt.args, code, errs.String())
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package scenarios
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"kasgen/internal/cli"
+	"kasgen/scenarios/lab"
+	"kasgen/scenarios/operation"
+)
+
+func TestMain(m *testing.M) {
+	quiet(nil, false)
+	goleak.VerifyTestMain(m,
+		// A closed SPDY connection waits a second for somebody to take the
+		// error of closing it twice; client-go does not.
+		goleak.IgnoreTopFunction("github.com/moby/spdystream.(*Connection).shutdown"),
+		// client-go's pings over WebSocket find out at the next one, at most
+		// 5 seconds later, that the connection is gone.
+		goleak.IgnoreTopFunction("k8s.io/client-go/tools/remotecommand.(*heartbeat).start"),
+	)
+}
+
+// rendered is a bundle of topology A in a directory of the test's own.
+func rendered(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "bundle")
+	if err := render(cli.IO{Out: io.Discard, Err: t.Output()}, demoOptions{topology: "A", bundle: dir}); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// edit replaces text in a file of a bundle; it has to be there.
+func edit(t *testing.T, dir, file string, oldnew ...string) {
+	t.Helper()
+	path := filepath.Join(dir, file)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(oldnew); i += 2 {
+		if !strings.Contains(string(data), oldnew[i]) {
+			t.Fatalf("%s holds no %q:\n%s", file, oldnew[i], data)
+		}
+		data = []byte(strings.ReplaceAll(string(data), oldnew[i], oldnew[i+1]))
+	}
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// moves is what a lab has told of its redirections.
+type moves struct {
+	mu sync.Mutex
+	m  map[string]string
+}
+
+func (m *moves) tell(from, to string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.m[from] = to
+}
+
+func (m *moves) has(from string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.m[from]
+	return ok
+}
+
+// start runs a bundle in a lab that ends with the test.
+func start(t *testing.T, dir string) (*lab.Lab, *moves) {
+	t.Helper()
+	m := &moves{m: map[string]string{}}
+	l, err := lab.Start(context.Background(), lab.Options{Bundle: dir, Version: "test", Tell: m.tell, Limit: 20 * time.Second,
+		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l, m
+}
+
+// one runs a single operation through the first agent.
+func one(t *testing.T, l *lab.Lab, name string, tr operation.Transport) error {
+	t.Helper()
+	target, _, err := demoOptions{}.target()
+	if err != nil {
+		t.Fatal(err)
+	}
+	target.Config = l.RESTConfig(l.Agents[0], t.Name())
+	for _, op := range operation.All() {
+		if op.Name == name {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			return op.Run(ctx, target, tr)
+		}
+	}
+	t.Fatalf("there is no operation %s", name)
+	return nil
+}
