@@ -29,7 +29,7 @@ type Listener struct {
 	Address       string        `json:"address"` // host:port; an empty host is every address
 	ProxyProtocol ProxyProtocol `json:"proxyProtocol"`
 	TLS           *TLS          `json:"tls,omitempty"` // nil: cleartext, TLS ended before
-	ServerNames   []string      `json:"serverNames"`   // names served here; TLS SNI (where sent) and Host must be one of them; empty serves any
+	ServerNames   []string      `json:"serverNames"`   // names served here; SNI, where a client sends it, must be one of them; empty serves any
 	Limits        Limits        `json:"limits"`
 	Routes        Routes        `json:"routes"`
 }

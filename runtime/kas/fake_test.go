@@ -64,6 +64,7 @@ func gitlabHandler(access string) http.Handler {
 // kasOn is a running kas.
 type kasOn struct {
 	agents, api, observe string
+	internal, private    string
 	stop                 func() error // drains; once
 }
 
@@ -77,8 +78,8 @@ agent:
   listen: {address: "127.0.0.1:0", websocket: true, listen_grace_period: 1s}
   kubernetes_api: {listen: {address: "localhost:0", shutdown_grace_period: 1s}, url_path_prefix: /k8s-proxy}
 observability: {listen: {address: "[::1]:0"}}
-api: {listen: {authentication_secret_file: secret}}
-private_api: {listen: {authentication_secret_file: secret}}
+api: {listen: {address: "127.0.0.1:1", authentication_secret_file: secret}}
+private_api: {listen: {address: "127.0.0.1:2", authentication_secret_file: secret}}
 `, gitlab.URL)
 	c, err := Load("kas-config.yaml", []byte(config))
 	if err != nil {
@@ -104,6 +105,7 @@ private_api: {listen: {authentication_secret_file: secret}}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
 	k := kasOn{agents: s.Addrs()["127.0.0.1:0"].String(), observe: s.Addrs()["[::1]:0"].String(), api: s.Addrs()["localhost:0"].String()}
+	k.internal, k.private = s.Addrs()["127.0.0.1:1"].String(), s.Addrs()["127.0.0.1:2"].String()
 	k.stop = sync.OnceValue(func() error {
 		cancel()
 		return <-done

@@ -49,6 +49,12 @@ func (c *Config) Binds() []string {
 	if k := c.file.Agent.KubernetesAPI; k != nil {
 		binds = append(binds, k.Listen.Address)
 	}
+	if a := c.file.API; a != nil && a.Listen != nil {
+		binds = append(binds, a.Listen.Address)
+	}
+	if p := c.file.PrivateAPI; p != nil && p.Listen != nil {
+		binds = append(binds, p.Listen.Address)
+	}
 	return binds
 }
 
@@ -65,6 +71,12 @@ func (c *Config) Files() []string {
 	add(c.file.Gitlab.CACertificateFile, c.file.Agent.Listen.CertificateFile, c.file.Agent.Listen.KeyFile)
 	if k := c.file.Agent.KubernetesAPI; k != nil {
 		add(k.Listen.CertificateFile, k.Listen.KeyFile)
+	}
+	if a := c.file.API; a != nil && a.Listen != nil {
+		add(a.Listen.AuthenticationSecretFile, a.Listen.CertificateFile, a.Listen.KeyFile)
+	}
+	if p := c.file.PrivateAPI; p != nil && p.Listen != nil {
+		add(p.Listen.AuthenticationSecretFile, p.Listen.CertificateFile, p.Listen.KeyFile)
 	}
 	return files
 }

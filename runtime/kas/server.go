@@ -45,6 +45,7 @@ type Server struct {
 	websockets *http1.Server
 	api        *http1.Server
 	accepts    []*accept.Listener
+	apis       []apiServer
 	observe    *http.Server
 	observeOn  net.Listener
 	ready      readiness
@@ -102,6 +103,9 @@ func (s *Server) open(ctx context.Context, c *Config, h *host.Host, version stri
 		if err := s.openProxy(ctx, c, h, version); err != nil {
 			return err
 		}
+	}
+	if err := s.openAPIs(ctx, h); err != nil {
+		return err
 	}
 	return s.openObservability(ctx, h)
 }
@@ -189,6 +193,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	g.Go(func() error { return s.grpc.Serve(s.grpcConns) })
 	g.Go(s.websockets.Serve)
+	for _, a := range s.apis {
+		g.Go(func() error { return a.grpc.Serve(a.queue) })
+	}
 	if s.api != nil {
 		g.Go(s.api.Serve)
 	}
@@ -258,6 +265,10 @@ func (s *Server) close() {
 	if s.observe != nil {
 		s.observe.Close()
 		s.observeOn.Close()
+	}
+	for _, a := range s.apis {
+		a.grpc.Stop()
+		a.queue.Close()
 	}
 	s.grpc.Stop()
 	s.gitlab.Close()

@@ -156,8 +156,6 @@ agent:
   listen: {address: "127.0.0.1:0", websocket: true}
   kubernetes_api: {listen: {address: "localhost:0"}, url_path_prefix: /k8s-proxy}
 observability: {listen: {address: "[::1]:0"}}
-api: {listen: {authentication_secret_file: secret}}
-private_api: {listen: {authentication_secret_file: secret}}
 `, os.Getenv(gitlabKey))
 	c, err := kas.Load("kas-config.yaml", []byte(config))
 	if err != nil {

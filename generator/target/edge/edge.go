@@ -40,7 +40,7 @@ func Render(t topology.Topology) ([]bundle.File, error) {
 	const listener = "listeners[0]"
 	notes := map[string]string{
 		listener + ".proxyProtocol": "The client's address, from the balancer; a connection without it is refused.",
-		listener + ".serverNames":   "Any other name, in SNI or Host, is refused.",
+		listener + ".serverNames":   "Any other name in SNI is refused.",
 		listener + ".limits": "What a client may hold before it is understood. Nothing here cuts gRPC or an\n" +
 			"upgraded stream.",
 		listener + ".routes.grpc": "Connections that open with the HTTP/2 preface, whatever ALPN said.",
