@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,11 +14,13 @@ import (
 
 	"kasgen/internal/cli"
 	"kasgen/scenarios/demo"
+	"kasgen/scenarios/lab/cluster"
 )
 
 // TestDemo is the command as a user runs it: 32 cells, each seen at the API
 // server over the transport that it asked for.
 func TestDemo(t *testing.T) {
+	needSpeed(t)
 	t.Parallel()
 	var out, errs bytes.Buffer
 	streams := cli.IO{Out: &out, Err: &errs}
@@ -77,6 +80,7 @@ func TestJudge(t *testing.T) {
 }
 
 func TestDemoWithABundle(t *testing.T) {
+	needSpeed(t)
 	t.Parallel()
 	dir := rendered(t)
 	before := read(t, dir)
@@ -90,6 +94,33 @@ func TestDemoWithABundle(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, read(t, dir)); diff != "" {
 		t.Errorf("the bundle changed:\n%s", diff)
+	}
+}
+
+// TestDemoWithAClusterOfOthers gives the demo a kubeconfig, as for a real
+// cluster. What was spoken is then what the API server answered to the agent.
+func TestDemoWithAClusterOfOthers(t *testing.T) {
+	needSpeed(t)
+	t.Parallel()
+	other, err := cluster.Start(t.Context(), cluster.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	c := other.RESTConfig()
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	text := fmt.Sprintf("{apiVersion: v1, kind: Config, current-context: c, clusters: [{name: c, cluster: {server: %q, certificate-authority-data: %s}}], users: [{name: c, user: {token: %q}}], contexts: [{name: c, context: {cluster: c, user: c}}]}",
+		c.Host, base64.StdEncoding.EncodeToString(c.CAData), c.BearerToken)
+	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	streams := cli.IO{Out: &out, Err: &errs}
+	if code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), []string{"demo", "--once", "--cluster-kubeconfig", kubeconfig}); code != cli.Done {
+		t.Errorf("exit code %d\n%s%s", code, errs.String(), out.String())
+	}
+	if strings.Contains(errs.String(), "stand-in: its pod") || !strings.Contains(out.String(), "32 pass") {
+		t.Errorf("%s%s", errs.String(), out.String())
 	}
 }
 

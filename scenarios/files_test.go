@@ -93,7 +93,7 @@ func TestPrefixInTheFile(t *testing.T) {
 	dir := rendered(t)
 	edit(t, dir, "edge/edge.yaml", "prefix: /k8s-proxy", "prefix: /elsewhere")
 	l, _ := start(t, dir)
-	if err := one(t, l, "get", operation.Plain); err == nil || !strings.Contains(err.Error(), "only connections that upgrade to websocket are served on this path") {
+	if err := one(t, l, "get", operation.Plain); err == nil || !strings.Contains(err.Error(), "status code 426") {
 		t.Errorf("get without the route: %v", err)
 	}
 }

@@ -13,6 +13,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"kasgen/generator"
+	"kasgen/generator/spec"
 	"kasgen/internal/cli"
 	"kasgen/scenarios/lab"
 	"kasgen/scenarios/operation"
@@ -30,11 +32,44 @@ func TestMain(m *testing.M) {
 	)
 }
 
+// needSpeed skips a test that moves megabytes when the race detector is on: the
+// agent's gzip then takes so long that Kubernetes' own five seconds run out, in
+// which a client must have read what a command has left. `make test` runs these
+// tests without it.
+func needSpeed(t *testing.T) {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("the race detector is on; make test runs this a second time without it")
+	}
+}
+
 // rendered is a bundle of topology A in a directory of the test's own.
 func rendered(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "bundle")
 	if err := render(cli.IO{Out: io.Discard, Err: t.Output()}, demoOptions{topology: "A", bundle: dir}); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// renderedFrom is a bundle of the default spec with more sections.
+func renderedFrom(t *testing.T, more string) string {
+	t.Helper()
+	text := spec.Example + more
+	if !strings.Contains(more, "kas:") {
+		text += "kas: {kind: embedded}\n"
+	}
+	s, findings := spec.Read("kasgen.yaml", []byte(text), nil)
+	if s == nil {
+		t.Fatalf("%v\n%s", findings, text)
+	}
+	b, err := generator.Render(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "bundle")
+	if _, err := b.Write(dir, false); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -98,11 +133,16 @@ func start(t *testing.T, dir string) (*lab.Lab, *moves) {
 // one runs a single operation through the first agent.
 func one(t *testing.T, l *lab.Lab, name string, tr operation.Transport) error {
 	t.Helper()
+	return oneBy(t, l, l.Agents[0], name, tr)
+}
+
+func oneBy(t *testing.T, l *lab.Lab, a lab.Agent, name string, tr operation.Transport) error {
+	t.Helper()
 	target, _, err := demoOptions{}.target()
 	if err != nil {
 		t.Fatal(err)
 	}
-	target.Config = l.RESTConfig(l.Agents[0], t.Name())
+	target.Config = l.RESTConfig(a, t.Name())
 	for _, op := range operation.All() {
 		if op.Name == name {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

@@ -1,6 +1,10 @@
 package lab
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"sync"
+)
 
 // seen is which protocol the API server spoke with whom. Clients fall back
 // from one protocol to the other in silence; the server knows.
@@ -25,9 +29,21 @@ func (s *seen) note(userAgent, protocol string) {
 func (l *Lab) Observed(userAgent string) []string {
 	l.seen.mu.Lock()
 	defer l.seen.mu.Unlock()
-	var p []string
-	for k := range l.seen.protocols[userAgent] {
-		p = append(p, k)
+	return slices.Sorted(maps.Keys(l.seen.protocols[userAgent]))
+}
+
+// Upgrades are the protocols that the API server has switched to, with
+// whomever.
+func (l *Lab) Upgrades() []string {
+	l.seen.mu.Lock()
+	defer l.seen.mu.Unlock()
+	all := map[string]bool{}
+	for _, protocols := range l.seen.protocols {
+		for p := range protocols {
+			if p != "" {
+				all[p] = true
+			}
+		}
 	}
-	return p
+	return slices.Sorted(maps.Keys(all))
 }
