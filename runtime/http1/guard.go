@@ -196,6 +196,7 @@ func (s *scanner) one(line []byte) *Fault {
 		if len(line) == 0 {
 			s.reset()
 		}
+	case inBody, inChunkData, opaque: // have no lines
 	}
 	return nil
 }

@@ -29,7 +29,9 @@ func (s *Server) webSocketHandler() http.Handler {
 			return
 		}
 		if c.Subprotocol() != subprotocol {
-			c.Close(websocket.StatusProtocolError, "the client must ask for the subprotocol "+subprotocol)
+			if err := c.Close(websocket.StatusProtocolError, "the client must ask for the subprotocol "+subprotocol); err != nil {
+				s.log.Debug("closing an agent's WebSocket", "error", err)
+			}
 			return
 		}
 		// The connection outlives the request; gRPC closes it.

@@ -7,6 +7,7 @@
 package readahead
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -89,11 +90,11 @@ func (c *Conn) read(fd uintptr) bool {
 	buf := c.pool.Get(size)
 	for {
 		c.n, c.err = syscall.Read(int(fd), *buf)
-		if c.err != syscall.EINTR {
+		if !errors.Is(c.err, syscall.EINTR) {
 			break
 		}
 	}
-	if c.err == syscall.EAGAIN {
+	if errors.Is(c.err, syscall.EAGAIN) {
 		c.pool.Put(buf)
 		return false // wait without it
 	}

@@ -137,8 +137,11 @@ func unpack(archive io.Reader) (size int64, hash [sha256.Size]byte, err error) {
 	if size, err = io.Copy(sum, r); err != nil {
 		return 0, hash, err
 	}
-	if _, err := r.Next(); !errors.Is(err, io.EOF) {
-		return 0, hash, fmt.Errorf("it does not end after one file: %v", err)
+	switch more, err := r.Next(); {
+	case err == nil:
+		return 0, hash, fmt.Errorf("after one file it holds %q too", more.Name)
+	case !errors.Is(err, io.EOF):
+		return 0, hash, fmt.Errorf("it does not end after one file: %w", err)
 	}
 	return size, [sha256.Size]byte(sum.Sum(nil)), nil
 }

@@ -32,10 +32,9 @@ func NewServer(m time.Duration) *grpc.Server {
 			MinTime:             20 * time.Second,
 			PermitWithoutStream: true,
 		}),
-		// Thousands of agents are idle at a time; buffers of 32 KiB a
-		// direction would be most of what one costs. What reads ahead lies
-		// below, see package readahead.
-		grpc.SharedWriteBuffer(true),
+		// Thousands of agents are idle at a time, and a buffer of 32 KiB would
+		// be half of what one costs. What reads ahead lies below, see package
+		// readahead.
 		// As large as the window that gRPC would come to by itself, but from
 		// the start: growing it takes a ping for each round trip, and updates
 		// for every 16 KiB until then.

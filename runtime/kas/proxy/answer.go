@@ -29,7 +29,7 @@ var errOrder = errors.New("the agent sent messages in the wrong order")
 func (a *answer) next(f *wire.Frame) error {
 	for {
 		if err := a.tunnel.Receive(f); err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return errors.New("the agent ended the request without an answer")
 			}
 			return fmt.Errorf("the agent's connection broke: %w", err)
@@ -80,9 +80,9 @@ func (a *answer) http(f *wire.Frame) error {
 // end reads what may follow the tunnel's trailer: an error, or its end.
 func (a *answer) end(f *wire.Frame) error {
 	switch err := a.tunnel.Receive(f); {
-	case err == io.EOF && a.ended:
+	case errors.Is(err, io.EOF) && a.ended:
 		return io.EOF
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return errors.New("the agent ended the request in the middle of its answer")
 	case err != nil:
 		return fmt.Errorf("the agent's connection broke: %w", err)

@@ -150,7 +150,7 @@ func (s *stream) down() {
 	var f wire.Frame
 	for {
 		if err := s.answer.next(&f); err != nil {
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				s.proxy.Log.Debug("an upgraded stream broke off", "error", err)
 			} else if err := sniff.CloseWrite(s.conn); err != nil {
 				s.proxy.Log.Debug("closing towards the client", "error", err)

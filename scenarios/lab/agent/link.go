@@ -65,7 +65,6 @@ func commonOptions(token string, secure bool, userAgent string) []grpc.DialOptio
 		grpc.WithDefaultCallOptions(grpc.UseCompressor(gzip.Name)),
 		grpc.WithKeepaliveParams(keepaliveParameters()),
 		grpc.WithPerRPCCredentials(bearer{token: token, secure: secure}),
-		grpc.WithSharedWriteBuffer(true),
 		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`),
 	}
 }

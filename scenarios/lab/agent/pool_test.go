@@ -180,7 +180,7 @@ func TestRefusedToken(t *testing.T) {
 		k := bubbleKAS(t)
 		for i := range 5 {
 			tunnel := <-k.tunnels
-			tunnel.end <- status.Error(codes.Unauthenticated, http.StatusText(401))
+			tunnel.end <- status.Error(codes.Unauthenticated, http.StatusText(http.StatusUnauthorized))
 			if i > 0 {
 				time.Sleep(time.Second)
 			}

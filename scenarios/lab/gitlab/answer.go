@@ -2,6 +2,7 @@ package gitlab
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 )
@@ -34,7 +35,7 @@ func readJSON(w http.ResponseWriter, r *http.Request, value any) bool {
 		return true
 	}
 	status := http.StatusBadRequest
-	if _, ok := err.(*http.MaxBytesError); ok {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		status = http.StatusRequestEntityTooLarge
 	}
 	refuse(w, status)

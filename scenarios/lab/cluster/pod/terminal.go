@@ -22,7 +22,7 @@ func (p *Pod) execTerminal(ctx context.Context, cmd *exec.Cmd, in io.Reader, out
 	if err != nil {
 		return fmt.Errorf("starting the command on a terminal: %w", err)
 	}
-	defer terminal.Close()
+	defer func() { _ = terminal.Close() }() // read to its end by then
 
 	done := make(chan struct{})
 	var resizing sync.WaitGroup
