@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -79,7 +80,7 @@ func (r *relays) copy(to, from net.Conn) error {
 		}
 		return err
 	})
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

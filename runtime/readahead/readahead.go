@@ -114,7 +114,7 @@ func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	var written int64
 	for {
 		if len(c.data) == 0 {
-			if err := c.fill(); err == io.EOF {
+			if err := c.fill(); errors.Is(err, io.EOF) {
 				return written, nil
 			} else if err != nil {
 				return written, err

@@ -44,7 +44,7 @@ func TestReadsEverything(t *testing.T) {
 		p := make([]byte, []int{1, 9, 700, 16 << 10, 100 << 10}[i%5])
 		n, err := c.Read(p)
 		got.Write(p[:n])
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
