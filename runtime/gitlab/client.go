@@ -70,7 +70,7 @@ func New(h *host.Host, o Options) (*Client, error) {
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         h.Dial,
 		TLSHandshakeTimeout: 10 * time.Second,
-		MaxIdleConnsPerHost: 16,
+		MaxIdleConnsPerHost: 4, // one who asks seldom keeps little open
 		IdleConnTimeout:     90 * time.Second,
 		ForceAttemptHTTP2:   true,
 	}

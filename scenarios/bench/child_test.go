@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -153,9 +154,11 @@ func startKas() ([]string, error) {
 	config := fmt.Sprintf(`
 gitlab: {address: %q, authentication_secret_file: secret}
 agent:
-  listen: {address: "127.0.0.1:0", websocket: true}
-  kubernetes_api: {listen: {address: "localhost:0"}, url_path_prefix: /k8s-proxy}
-observability: {listen: {address: "[::1]:0"}}
+  listen: {address: "127.0.0.1:8150", websocket: true}
+  kubernetes_api: {listen: {address: "127.0.0.1:8154"}, url_path_prefix: /k8s-proxy}
+observability: {listen: {address: "127.0.0.1:8151"}}
+api: {listen: {authentication_secret_file: secret}}
+private_api: {listen: {authentication_secret_file: secret}}
 `, os.Getenv(gitlabKey))
 	c, err := kas.Load("kas-config.yaml", []byte(config))
 	if err != nil {
@@ -163,10 +166,11 @@ observability: {listen: {address: "[::1]:0"}}
 	}
 	h := host.Machine(slog.New(slog.DiscardHandler))
 	h.ReadFile = func(string) ([]byte, error) { return []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), nil }
+	h.Listen = func(context.Context, string, string) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
 	s, err := c.New(context.Background(), h, "bench")
 	if err != nil {
 		return nil, err
 	}
 	go s.Serve(context.Background())
-	return []string{s.Addrs()["127.0.0.1:0"].String(), s.Addrs()["localhost:0"].String()}, nil
+	return []string{s.Addrs()["127.0.0.1:8150"].String(), s.Addrs()["127.0.0.1:8154"].String()}, nil
 }

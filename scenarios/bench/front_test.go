@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -29,8 +30,12 @@ import (
 // hello is the handler behind every front.
 var hello = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })
 
-// pairKey says where the certificate and key of the children lie.
-const pairKey = "KASGEN_BENCH_PAIR"
+// pairKey says where the certificate and key of the children lie, upstreamKey
+// where the edge finds its upstream, if that is not in its own process.
+const (
+	pairKey     = "KASGEN_BENCH_PAIR"
+	upstreamKey = "KASGEN_BENCH_UPSTREAM"
+)
 
 // startEdge is an edge with an HTTP handler and a gRPC server in its process.
 func startEdge() ([]string, error) {
@@ -47,8 +52,8 @@ listeners:
   limits: {handshake: 10s, sniff: 10s, header: 10s, maxHeaderBytes: 65536, idle: 60s}
   routes: {grpc: kas, paths: [{prefix: /, upstream: kas, upgrades: [websocket]}]}
 upstreams:
-- {name: kas, address: "127.0.0.1:1", connect: 5s}
-`, os.Getenv(pairKey))
+- {name: kas, address: "%[2]s", connect: 5s}
+`, os.Getenv(pairKey), cmp.Or(os.Getenv(upstreamKey), "127.0.0.1:1"))
 	c, err := edge.Load("edge.yaml", []byte(config))
 	if err != nil {
 		return nil, err

@@ -118,4 +118,7 @@ func report(b *testing.B, before, after usage, n int, goal float64) {
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(each, "KiB/each")
 	b.ReportMetric(goal, "goal-KiB/each")
+	if each > goal {
+		b.Errorf("%.1f KiB each, the goal is %.0f", each, goal)
+	}
 }

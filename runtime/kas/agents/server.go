@@ -63,7 +63,7 @@ const streamWindow = 1 << 20
 
 // ConnInfo is what is known of an agent's connection.
 type ConnInfo struct {
-	credentials.TLSInfo
+	credentials.CommonAuthInfo
 	Since time.Time
 }
 
@@ -76,23 +76,22 @@ type connCredentials struct{}
 func (connCredentials) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	info := ConnInfo{Since: time.Now()}
 	info.SecurityLevel = credentials.NoSecurity
-	if t := tlsOf(c); t != nil {
-		info.State = t.ConnectionState()
+	if tlsOf(c) {
 		info.SecurityLevel = credentials.PrivacyAndIntegrity
 	}
 	return c, info, nil
 }
 
-// tlsOf finds the TLS connection below wrappers.
-func tlsOf(c net.Conn) *tls.Conn {
+// tlsOf says whether there is a TLS connection below wrappers.
+func tlsOf(c net.Conn) bool {
 	for {
 		switch v := c.(type) {
 		case *tls.Conn:
-			return v
+			return true
 		case interface{ NetConn() net.Conn }:
 			c = v.NetConn()
 		default:
-			return nil
+			return false
 		}
 	}
 }

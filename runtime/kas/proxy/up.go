@@ -53,7 +53,7 @@ func (s *stream) sendAll() error {
 		}
 		return s.sendChunk(mem.SliceBuffer(*b))
 	})
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unique"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -62,26 +63,30 @@ func (r *Registry) Connect(stream grpc.ServerStream, agentID int64, descriptor *
 	if !r.add(agentID, t) {
 		return nil
 	}
-	timer := time.NewTimer(maxIdle)
+	timer := time.AfterFunc(maxIdle, func() {
+		if r.remove(agentID, t) {
+			t.Finish(nil)
+		}
+	})
 	defer timer.Stop()
 	select {
 	case work := <-t.run:
 		return work()
-	case <-timer.C:
 	case <-r.stop:
 	case <-stream.Context().Done():
 	}
 	if r.remove(agentID, t) {
 		return stream.Context().Err()
 	}
-	return (<-t.run)() // taken at the same moment
+	return (<-t.run)() // taken, or finished, at the same moment
 }
 
 func methodsOf(d *tunnel.AgentDescriptor) []string {
 	var m []string
 	for _, s := range d.GetServices() {
 		for _, method := range s.GetMethods() {
-			m = append(m, "/"+s.GetName()+"/"+method.GetName())
+			// Thousands of tunnels have the same few methods.
+			m = append(m, unique.Make("/"+s.GetName()+"/"+method.GetName()).Value())
 		}
 	}
 	return m
