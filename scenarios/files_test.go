@@ -80,10 +80,10 @@ func TestRouteInTheFile(t *testing.T) {
 	dir := rendered(t)
 	edit(t, dir, "edge/edge.yaml", "            - SPDY/3.1\n", "")
 	l, _ := start(t, dir)
-	if err := one(t, l, "exec", operation.WebSocket); err != nil {
+	if err := one(t, l, "exec tty", operation.WebSocket); err != nil {
 		t.Errorf("exec over WebSocket: %v", err)
 	}
-	if err := one(t, l, "exec", operation.SPDY); err == nil || !strings.Contains(err.Error(), "an upgrade to SPDY/3.1 is not possible on this path") {
+	if err := one(t, l, "exec tty", operation.SPDY); err == nil || !strings.Contains(err.Error(), "an upgrade to SPDY/3.1 is not possible on this path") {
 		t.Errorf("exec over SPDY without the route: %v", err)
 	}
 }

@@ -191,7 +191,7 @@ func TestRenderedFilesRun(t *testing.T) {
 			t.Parallel()
 			l, _ := start(t, renderedFrom(t, more))
 			for _, a := range l.Agents {
-				if err := oneBy(t, l, a, "exec", "SPDY"); err != nil {
+				if err := oneBy(t, l, a, "exec tty", "SPDY"); err != nil {
 					t.Errorf("exec over SPDY by the %s agent: %v", a.Name, err)
 				}
 			}

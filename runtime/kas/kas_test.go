@@ -268,6 +268,50 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// TestSlowClientGetsEverything: the cluster ends a stream while megabytes are on
+// their way to a client that reads late and goes on sending.
+func TestSlowClientGetsEverything(t *testing.T) {
+	t.Parallel()
+	k := start(t, "null", nil)
+	const chunks, size = 400, 32 << 10
+	sent := make(chan struct{})
+	fakeAgent(t, k.agents, func(c *call) {
+		c.next()
+		c.next()
+		c.head(101, switched)
+		c.trailer()
+		for range chunks {
+			c.upgraded(strings.Repeat("x", size))
+		}
+		c.end()
+		close(sent)
+	})
+	c, r := dialAPI(t, k)
+	io.WriteString(c, upgradeRequest())
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 101 {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	got := 0
+	for buf := make([]byte, size); ; {
+		n, err := r.Read(buf)
+		got += n
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatalf("after %d bytes of %d: %v", got, chunks*size, err)
+		}
+		io.WriteString(c, "ping") // nobody reads it, and it must do no harm
+		if got > chunks*size*3/4 {
+			<-sent
+			time.Sleep(time.Millisecond) // the rest lies in buffers, and the cluster has gone
+		}
+	}
+	if got != chunks*size {
+		t.Errorf("%d bytes arrived of %d", got, chunks*size)
+	}
+}
+
 func TestClientGoneEndsTheStream(t *testing.T) {
 	t.Parallel()
 	for how, leave := range map[string]func(*net.TCPConn){

@@ -8,6 +8,8 @@
 package sniff
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -120,9 +122,13 @@ func (r *replay) Below() net.Conn { return r.Conn }
 // Unread implements the function of that name for one layer.
 func (r *replay) Unread() ([]byte, net.Conn) { return r.head, r.Conn }
 
-// CloseWrite sends FIN or a TLS close_notify on a connection that can, and
-// closes one that cannot.
+// CloseWrite ends the sending direction of a connection that can, and closes
+// one that cannot. On TLS it sends close_notify and FIN: a peer that takes its
+// time, so that close_notify finds no room, is told by FIN at least.
 func CloseWrite(c net.Conn) error {
+	if t, ok := c.(*tls.Conn); ok {
+		return errors.Join(t.CloseWrite(), CloseWrite(t.NetConn()))
+	}
 	if w, ok := c.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
 	}

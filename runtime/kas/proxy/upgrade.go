@@ -7,12 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"kasgen/internal/kasrpc/prototool"
 	"kasgen/runtime/kas/wire"
-	"kasgen/runtime/sniff"
 )
 
 // writeLimit is how long one write to a client may take.
@@ -55,9 +53,9 @@ func (x *exchange) switchProtocols(stop func() bool) bool {
 	x.proxy.metrics.upgraded.Inc()
 	go func() {
 		defer leave()
-		s.down()
+		defer x.proxy.metrics.upgraded.Dec()
+		s.run()
 	}()
-	x.tunnel.FinishWith(s.up)
 	return false
 }
 
@@ -130,42 +128,4 @@ func deadline(c net.Conn) error {
 func write(w io.Writer, p []byte) error {
 	_, err := w.Write(p)
 	return err
-}
-
-// stream is an upgraded connection: client on one side, tunnel on the other.
-type stream struct {
-	*exchange
-	conn  net.Conn
-	early []byte        // sent by the client before the 101
-	ended chan struct{} // closed when the agent's direction has ended
-	bytes atomic.Int64  // written to the client
-}
-
-// down carries bytes from the agent to the client until the agent ends.
-func (s *stream) down() {
-	defer s.proxy.metrics.upgraded.Dec()
-	defer close(s.ended)
-	// Closing ends the other direction too: what the cluster has ended is over.
-	defer s.conn.Close()
-	var f wire.Frame
-	for {
-		if err := s.answer.next(&f); err != nil {
-			if !errors.Is(err, io.EOF) {
-				s.proxy.Log.Debug("an upgraded stream broke off", "error", err)
-			} else if err := sniff.CloseWrite(s.conn); err != nil {
-				s.proxy.Log.Debug("closing towards the client", "error", err)
-			}
-			return
-		}
-		err := s.conn.SetWriteDeadline(time.Now().Add(writeLimit))
-		if err == nil {
-			err = s.proxy.writeFrame(s.conn, &f)
-		}
-		s.bytes.Add(int64(f.Len()))
-		f.Free()
-		if err != nil {
-			s.proxy.Log.Debug("writing to the client of an upgraded stream", "error", err)
-			return
-		}
-	}
 }

@@ -52,14 +52,14 @@ type Tunnel struct {
 	stream  grpc.ServerStream
 	methods []string
 	once    sync.Once
-	run     chan func() error // what ends the handler; of capacity 1, filled once
+	end     chan error // what the handler returns; of capacity 1, filled once
 }
 
 // Connect serves one Connect stream of an agent: it waits until a request
 // takes the tunnel, and until that request is done. maxIdle is how long it
 // waits at the most before it ends with OK, so that the agent dials anew.
 func (r *Registry) Connect(stream grpc.ServerStream, agentID int64, descriptor *tunnel.AgentDescriptor, maxIdle time.Duration) error {
-	t := &Tunnel{stream: stream, methods: methodsOf(descriptor), run: make(chan func() error, 1)}
+	t := &Tunnel{stream: stream, methods: methodsOf(descriptor), end: make(chan error, 1)}
 	if !r.add(agentID, t) {
 		return nil
 	}
@@ -70,15 +70,15 @@ func (r *Registry) Connect(stream grpc.ServerStream, agentID int64, descriptor *
 	})
 	defer timer.Stop()
 	select {
-	case work := <-t.run:
-		return work()
+	case err := <-t.end:
+		return err
 	case <-r.stop:
 	case <-stream.Context().Done():
 	}
 	if r.remove(agentID, t) {
 		return stream.Context().Err()
 	}
-	return (<-t.run)() // taken, or finished, at the same moment
+	return <-t.end // taken, or finished, at the same moment
 }
 
 func methodsOf(d *tunnel.AgentDescriptor) []string {
@@ -184,7 +184,7 @@ func (r *Registry) takeOrWait(id int64, w *waiter) *Tunnel {
 		}
 		a.idle = slices.Delete(a.idle, i, i+1)
 		if err := t.stream.Context().Err(); err != nil {
-			t.FinishWith(func() error { return err })
+			t.Finish(err)
 			continue
 		}
 		r.forget(id, a)
@@ -236,18 +236,10 @@ func (t *Tunnel) Send(m any) error { return t.stream.SendMsg(m) }
 func (t *Tunnel) Receive(f *wire.Frame) error { return t.stream.RecvMsg(f) }
 
 // Finish ends the tunnel and with it, at the agent, what it was taken for. err
-// nil is the orderly end. Only the first Finish or FinishWith counts.
+// nil is the orderly end. Only the first Finish counts.
 func (t *Tunnel) Finish(err error) {
-	t.FinishWith(func() error {
-		if err != nil {
-			return status.Error(codes.Canceled, err.Error())
-		}
-		return nil
-	})
-}
-
-// FinishWith runs work on the goroutine that has waited for the tunnel, and
-// ends the tunnel with its error. It returns at once.
-func (t *Tunnel) FinishWith(work func() error) {
-	t.once.Do(func() { t.run <- work })
+	if err != nil {
+		err = status.Error(codes.Canceled, err.Error())
+	}
+	t.once.Do(func() { t.end <- err })
 }

@@ -1,0 +1,155 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/mem"
+
+	"kasgen/runtime/kas/wire"
+	"kasgen/runtime/readahead"
+	"kasgen/runtime/sniff"
+)
+
+// lastWords is how long a client has to take what is left for it, and to
+// close, once the cluster has ended a stream. Closing at once would lose it: a
+// client that still sends, and kubectl pings each five seconds, is answered
+// with a reset, which drops what it has not received.
+const lastWords = 30 * time.Second
+
+// stream is an upgraded connection: client on one side, tunnel on the other.
+type stream struct {
+	*exchange
+	conn  net.Conn
+	early []byte        // sent by the client before the 101
+	ended chan struct{} // closed when the agent's direction has ended
+	bytes atomic.Int64  // written to the client
+}
+
+// run carries bytes both ways until both directions have ended.
+func (s *stream) run() {
+	defer s.conn.Close()
+	defer context.AfterFunc(s.proxy.ctx, func() { s.tunnel.Finish(errStopping); s.conn.Close() })()
+	up := make(chan struct{})
+	go func() {
+		defer close(up)
+		s.up()
+	}()
+	s.down()
+	close(s.ended)
+	defer time.AfterFunc(lastWords, func() { s.conn.Close() }).Stop()
+	<-up
+}
+
+var errStopping = errors.New("kas is stopping")
+
+// down carries bytes from the agent to the client until the agent ends.
+func (s *stream) down() {
+	var f wire.Frame
+	for {
+		err := s.answer.next(&f)
+		if errors.Is(err, io.EOF) {
+			s.tunnel.Finish(nil)
+			if err := sniff.CloseWrite(s.conn); err != nil {
+				s.proxy.Log.Debug("closing towards the client of an upgraded stream", "error", err)
+				s.conn.Close()
+			}
+			return
+		}
+		if err == nil {
+			err = s.write(&f)
+			f.Free()
+		}
+		if err != nil {
+			s.proxy.Log.Debug("an upgraded stream broke off", "error", err)
+			s.tunnel.Finish(err)
+			s.conn.Close()
+			return
+		}
+	}
+}
+
+func (s *stream) write(f *wire.Frame) error {
+	if err := s.conn.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
+		return err
+	}
+	s.bytes.Add(int64(f.Len()))
+	return s.proxy.writeFrame(s.conn, f)
+}
+
+// up carries bytes from the client to the agent until the client ends, and
+// throws away what comes once the agent has ended.
+func (s *stream) up() {
+	err := s.sendAll()
+	select {
+	case <-s.ended:
+		if s.conn.SetReadDeadline(time.Time{}) == nil {
+			_, _ = io.Copy(io.Discard, s.conn) // ends when the client closes, or by lastWords
+		}
+		return
+	default:
+	}
+	if err == nil {
+		err = s.linger()
+	}
+	if err != nil {
+		s.tunnel.Finish(err)
+		s.conn.Close()
+	}
+}
+
+// sendAll returns nil when the client has closed its sending direction.
+func (s *stream) sendAll() error {
+	for len(s.early) > 0 {
+		n := min(len(s.early), chunkSize)
+		if err := s.sendChunk(mem.SliceBuffer(s.early[:n])); err != nil {
+			return err
+		}
+		s.early = s.early[n:]
+	}
+	s.early = nil
+	pool := s.proxy.pool
+	err := readahead.Pump(s.conn, chunkSize, pool, func(b *[]byte, lent bool) error {
+		if lent {
+			return s.sendChunk(mem.NewBuffer(b, pool))
+		}
+		return s.sendChunk(mem.SliceBuffer(*b))
+	})
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func (s *stream) sendChunk(b mem.Buffer) error {
+	return s.tunnel.Send(&wire.Chunk{Upgrade: true, Payload: b})
+}
+
+// linger forwards the half-close and lets the other direction go on as long as
+// bytes come. Agents pass no half-close to a cluster, so a cluster that waits
+// for one would hold the stream for ever once the client is gone.
+func (s *stream) linger() error {
+	if err := s.closeSend(); err != nil {
+		return err
+	}
+	tick := time.NewTicker(s.proxy.LingerAfter)
+	defer tick.Stop()
+	for last := int64(-1); ; {
+		select {
+		case <-s.ended:
+			return nil
+		case <-s.proxy.ctx.Done():
+			return errStopping
+		case <-tick.C:
+		}
+		now := s.bytes.Load()
+		if now == last {
+			return errClientGone
+		}
+		last = now
+	}
+}

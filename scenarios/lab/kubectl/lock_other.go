@@ -1,0 +1,11 @@
+//go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
+
+package kubectl
+
+import (
+	"errors"
+	"os"
+)
+
+// tryLock is for systems with flock(2).
+func tryLock(*os.File) (held bool, err error) { return false, errors.ErrUnsupported }
