@@ -28,6 +28,8 @@ type stream struct {
 	early []byte        // sent by the client before the 101
 	ended chan struct{} // closed when the agent's direction has ended
 	bytes atomic.Int64  // written to the client
+
+	deadline time.Time // when down moved the deadline of writes last
 }
 
 // run carries bytes both ways until both directions have ended.
@@ -74,8 +76,13 @@ func (s *stream) down() {
 }
 
 func (s *stream) write(f *wire.Frame) error {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
-		return err
+	// Moving a deadline costs as much as a small write, so it is not moved for
+	// each one: a write has between three quarters of the limit and all of it.
+	if now := time.Now(); now.Sub(s.deadline) > writeLimit/4 {
+		if err := s.conn.SetWriteDeadline(now.Add(writeLimit)); err != nil {
+			return err
+		}
+		s.deadline = now
 	}
 	s.bytes.Add(int64(f.Len()))
 	return s.proxy.writeFrame(s.conn, f)
