@@ -3,7 +3,6 @@ package kubectl
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -112,7 +111,7 @@ func TestChoice(t *testing.T) {
 			if !errors.Is(err, test.findFault) || found.Version != test.find {
 				t.Errorf("Find gives %+v, %v, want version %q, error %v", found, err, test.find, test.findFault)
 			}
-			got, err := Get(t.Context(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+			got, err := Get(t.Context(), slog.New(slog.DiscardHandler))
 			if !errors.Is(err, test.getHas) || got.Version != test.get {
 				t.Errorf("Get gives %+v, %v, want version %q, error %v", got, err, test.get, test.getHas)
 			}

@@ -17,7 +17,7 @@ func lock(ctx context.Context, path string, log *slog.Logger) (unlock func(), er
 	}
 	defer func() {
 		if err != nil {
-			f.Close()
+			_ = f.Close()
 		}
 	}()
 	held, err := tryLock(f)
@@ -25,7 +25,7 @@ func lock(ctx context.Context, path string, log *slog.Logger) (unlock func(), er
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
 	if held {
-		return func() { f.Close() }, nil
+		return func() { _ = f.Close() }, nil
 	}
 	log.InfoContext(ctx, "waiting for another process, which builds kubectl", "lock", path)
 	// flock(2) has no time limit and cannot be called off: hence a clock.
@@ -41,5 +41,5 @@ func lock(ctx context.Context, path string, log *slog.Logger) (unlock func(), er
 			return nil, fmt.Errorf("locking %s: %w", path, err)
 		}
 	}
-	return func() { f.Close() }, nil
+	return func() { _ = f.Close() }, nil
 }
