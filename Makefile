@@ -18,11 +18,8 @@ demo: build ## topology A: rendered, run, and every kubectl operation tried thro
 tools: ## what tests need from Debian's packages
 	@.ci/tools $(PACKAGES)
 
-# The second run is for tests that move megabytes: under the race detector the
-# agent's gzip is too slow for Kubernetes' own time limits.
-test: tools vet ## every test, with the race detector; the whole demo without it
+test: tools vet ## every test, with the race detector
 	$(GO) test -race -p $(P) -timeout 20m ./...
-	$(GO) test -timeout 20m -count 1 ./scenarios
 
 vet:
 	$(GO) vet ./...

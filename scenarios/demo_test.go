@@ -19,11 +19,10 @@ import (
 
 // TestDemo is the command as a user runs it: 32 cells, each seen at the API
 // server over the transport that it asked for.
-func TestDemo(t *testing.T) {
-	needSpeed(t)
-	t.Parallel()
-	var out, errs bytes.Buffer
-	streams := cli.IO{Out: &out, Err: &errs}
+func TestDemo(t *testing.T) { // not parallel: it is a load by itself
+	var out bytes.Buffer
+	errs := new(log)
+	streams := cli.IO{Out: &out, Err: errs}
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...),
 		[]string{"demo", "--topology=A", "--once", "--format=json", "--kubeconfig-out", kubeconfig})
@@ -79,13 +78,12 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestDemoWithABundle(t *testing.T) {
-	needSpeed(t)
-	t.Parallel()
+func TestDemoWithABundle(t *testing.T) { // not parallel: it is a load by itself
 	dir := rendered(t)
 	before := read(t, dir)
-	var out, errs bytes.Buffer
-	streams := cli.IO{Out: &out, Err: &errs}
+	var out bytes.Buffer
+	errs := new(log)
+	streams := cli.IO{Out: &out, Err: errs}
 	if code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), []string{"demo", "--once", "--bundle", dir}); code != cli.Done {
 		t.Errorf("exit code %d\n%s", code, errs.String())
 	}
@@ -99,9 +97,7 @@ func TestDemoWithABundle(t *testing.T) {
 
 // TestDemoWithAClusterOfOthers gives the demo a kubeconfig, as for a real
 // cluster. What was spoken is then what the API server answered to the agent.
-func TestDemoWithAClusterOfOthers(t *testing.T) {
-	needSpeed(t)
-	t.Parallel()
+func TestDemoWithAClusterOfOthers(t *testing.T) { // not parallel: it is a load by itself
 	other, err := cluster.Start(t.Context(), cluster.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -114,8 +110,9 @@ func TestDemoWithAClusterOfOthers(t *testing.T) {
 	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var out, errs bytes.Buffer
-	streams := cli.IO{Out: &out, Err: &errs}
+	var out bytes.Buffer
+	errs := new(log)
+	streams := cli.IO{Out: &out, Err: errs}
 	if code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), []string{"demo", "--once", "--cluster-kubeconfig", kubeconfig}); code != cli.Done {
 		t.Errorf("exit code %d\n%s%s", code, errs.String(), out.String())
 	}

@@ -32,17 +32,6 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// needSpeed skips a test that moves megabytes when the race detector is on: the
-// agent's gzip then takes so long that Kubernetes' own five seconds run out, in
-// which a client must have read what a command has left. `make test` runs these
-// tests without it.
-func needSpeed(t *testing.T) {
-	t.Helper()
-	if raceEnabled {
-		t.Skip("the race detector is on; make test runs this a second time without it")
-	}
-}
-
 // rendered is a bundle of topology A in a directory of the test's own.
 func rendered(t *testing.T) string {
 	t.Helper()

@@ -53,15 +53,16 @@ type Options struct {
 
 // Cluster runs from Start to Close.
 type Cluster struct {
-	log    *slog.Logger
-	api    *apiServer
-	node   *node
-	pod    *pod.Pod
-	config *rest.Config
-	cancel context.CancelFunc
-	front  *http.Server
-	back   *http.Server
-	serve  sync.WaitGroup
+	lingering []*lingering
+	log       *slog.Logger
+	api       *apiServer
+	node      *node
+	pod       *pod.Pod
+	config    *rest.Config
+	cancel    context.CancelFunc
+	front     *http.Server
+	back      *http.Server
+	serve     sync.WaitGroup
 
 	closeOnce sync.Once
 	closeErr  error
@@ -124,8 +125,9 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 		ReadHeaderTimeout: 10 * time.Second}
 	c.back = &http.Server{Handler: c.node, BaseContext: base, ErrorLog: errorLog,
 		ReadHeaderTimeout: 10 * time.Second}
-	c.serve.Go(func() { c.served(c.front.ServeTLS(front, "", "")) })
-	c.serve.Go(func() { c.served(c.back.Serve(back)) })
+	c.lingering = []*lingering{newLingering(front), newLingering(back)}
+	c.serve.Go(func() { c.served(c.front.ServeTLS(c.lingering[0], "", "")) })
+	c.serve.Go(func() { c.served(c.back.Serve(c.lingering[1])) })
 	return c, nil
 }
 
@@ -158,6 +160,9 @@ func (c *Cluster) Close() error {
 		errPod := c.pod.Close()
 		c.api.wait()
 		c.node.wait()
+		for _, l := range c.lingering {
+			l.end()
+		}
 		c.closeErr = errors.Join(errFront, errBack, errPod)
 	})
 	return c.closeErr
