@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -30,7 +31,7 @@ type shell struct {
 
 func newShell(t *testing.T) *shell {
 	t.Helper()
-	found, err := kubectl.Find(t.Context())
+	found, err := kubectl.Get(t.Context(), slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
