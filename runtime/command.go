@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -63,7 +62,7 @@ func run(ctx context.Context, streams cli.IO, o runOptions) error {
 	}
 	b, err := Read(o.dir, role)
 	if err != nil {
-		return reported(streams, o.format, err)
+		return cli.Report(streams, o.format, err)
 	}
 	if f := b.front(); len(remap) > 0 {
 		var binds []string
@@ -103,18 +102,6 @@ func run(ctx context.Context, streams cli.IO, o runOptions) error {
 	}
 	log.Info("stopped")
 	return nil
-}
-
-// reported prints findings, where err is some.
-func reported(streams cli.IO, format cli.Format, err error) error {
-	var fs diag.Findings
-	if !errors.As(err, &fs) {
-		return cli.Exit{Code: cli.Failure, Err: err}
-	}
-	if err := cli.PrintFindings(streams, format, fs); err != nil {
-		return err
-	}
-	return cli.Exit{Code: cli.Failure}
 }
 
 // check tells what run would do.

@@ -18,7 +18,6 @@ import (
 	"kasgen/generator"
 	"kasgen/generator/spec"
 	"kasgen/internal/cli"
-	"kasgen/internal/diag"
 	"kasgen/scenarios/demo"
 	"kasgen/scenarios/lab"
 )
@@ -99,7 +98,7 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 		Tell: func(from, to string) { say("redirected: %s is %s here", from, to) },
 	})
 	if err != nil {
-		return reported(streams, o.format, err)
+		return cli.Report(streams, o.format, err)
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	if o.kubeconfig == "" {
@@ -139,7 +138,7 @@ func print(streams cli.IO, o demoOptions, cells []demo.Cell) error {
 func render(streams cli.IO, o demoOptions) error {
 	s, findings := spec.Read("(the default kasgen.yaml)", []byte(spec.Example), []spec.Override{{Field: "topology", Text: o.topology, Source: "--topology"}})
 	if s == nil {
-		return reported(streams, o.format, findings)
+		return cli.Report(streams, o.format, findings)
 	}
 	b, err := generator.Render(s)
 	if err != nil {
@@ -147,18 +146,6 @@ func render(streams cli.IO, o demoOptions) error {
 	}
 	_, err = b.Write(o.bundle, false)
 	return err
-}
-
-// reported prints findings, where err is some.
-func reported(streams cli.IO, format cli.Format, err error) error {
-	var fs diag.Findings
-	if !errors.As(err, &fs) {
-		return cli.Exit{Code: cli.Failure, Err: err}
-	}
-	if err := cli.PrintFindings(streams, format, fs); err != nil {
-		return err
-	}
-	return cli.Exit{Code: cli.Failure}
 }
 
 // clusterConfig is the cluster of a kubeconfig, without what the agent may not

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"slices"
 
@@ -55,4 +56,17 @@ func PrintJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
+}
+
+// Report prints err where it is findings, and returns what the command then
+// ends with: a failure of which all has been said, or err itself as a failure.
+func Report(io IO, f Format, err error) error {
+	var findings diag.Findings
+	if !errors.As(err, &findings) {
+		return Exit{Code: Failure, Err: err}
+	}
+	if err := PrintFindings(io, f, findings); err != nil {
+		return err
+	}
+	return Exit{Code: Failure}
 }

@@ -212,7 +212,7 @@ func (x *exchange) receive() error {
 			f.Free()
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			x.failure = err

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -90,7 +91,7 @@ func (a *apiServer) follow(ctx context.Context, out *eventWriter, match selector
 		select {
 		case <-ctx.Done():
 			// A last bookmark lets the client go on from here.
-			if bookmarks && context.Cause(ctx) == context.DeadlineExceeded {
+			if bookmarks && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 				_ = out.bookmark(version, false)
 			}
 			return
