@@ -17,6 +17,12 @@ func TestMain(m *testing.M) {
 		// client-go forgets the reader of a forwarded connection's error stream
 		// when the connection breaks before the data stream is made.
 		goleak.IgnoreTopFunction("k8s.io/client-go/tools/portforward.(*PortForwarder).handleConnection.func1"),
+		// The node's code waits five seconds for the second of two streams, and
+		// hands a stream that is opened while a connection ends to nobody.
+		goleak.IgnoreAnyFunction("k8s.io/cri-streaming/pkg/streaming/portforward.(*httpStreamHandler).monitorStreamPair"),
+		goleak.IgnoreAnyFunction("k8s.io/cri-streaming/pkg/streaming/portforward.handleHTTPStreams.httpStreamReceived.func1"),
+		goleak.IgnoreAnyFunction("k8s.io/streaming/pkg/httpstream/spdy.newConnection"),
+		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Connection).Serve"),
 		// The rest belongs to TestGivenUp, which leaves connections while their
 		// streams are being made. spdystream waits 30 seconds for the answer to
 		// a new stream, and for ever for its own answer to be sent, also on a
