@@ -29,6 +29,8 @@ func TestMain(m *testing.M) {
 		// client-go's pings over WebSocket find out at the next one, at most
 		// 5 seconds later, that the connection is gone.
 		goleak.IgnoreTopFunction("k8s.io/client-go/tools/remotecommand.(*heartbeat).start"),
+		// The node's code waits five seconds for the second of two streams.
+		goleak.IgnoreAnyFunction("k8s.io/cri-streaming/pkg/streaming/portforward.(*httpStreamHandler).monitorStreamPair"),
 	)
 }
 
