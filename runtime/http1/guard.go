@@ -37,6 +37,9 @@ func (f *Fault) Error() string { return f.Reason }
 // and then the fault, which makes net/http answer 400 and close.
 func (g *Guard) Read(p []byte) (int, error) {
 	if g.fault != nil {
+		if len(p) == 1 {
+			return 0, g.wait(p)
+		}
 		return 0, g.fault
 	}
 	n, err := g.Conn.Read(p)
@@ -52,6 +55,17 @@ func (g *Guard) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// wait keeps a fault back while an earlier request is being answered: the
+// server then reads a single byte, to see whether the client is still there,
+// and takes any error for its leaving. What follows a faulty head is nobody's.
+func (g *Guard) wait(p []byte) error {
+	for {
+		if _, err := g.Conn.Read(p); err != nil {
+			return err
+		}
+	}
 }
 
 // Write replaces net/http's bare answer to a faulty request by one that says

@@ -86,6 +86,8 @@ func TestGuard(t *testing.T) {
 		{"lengths that differ", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
 			[]string{"400 kasgen: the request has two Content-Length headers that differ", "closed"}},
 		{"after an upgrade request nothing is read as one", "GET /a HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n" + next, []string{"200 /a 0", "closed"}},
+		{"CONNECT", "CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\nX: a\r\n b\r\n\r\n", []string{"405 kasgen: CONNECT is not served here", "closed"}},
+		{"OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n" + next, []string{"200 * 0", "200 /next 0"}},
 		{"bare line feeds", "POST /a HTTP/1.1\nHost: h\nContent-Length: 2\n\nhi" + next, []string{"200 /a 2", "200 /next 0"}},
 	} {
 		for _, step := range []int{1, 7, 1 << 20} {
@@ -126,4 +128,41 @@ func FuzzScanner(f *testing.F) {
 			t.Errorf("cut every %d bytes (-whole +cut):\n%s", int(cut)+1, diff)
 		}
 	})
+}
+
+// TestFaultWaitsForTheRequestBefore: a faulty head behind a good request in a
+// pipeline must not end the good one.
+func TestFaultWaitsForTheRequestBefore(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(ln.Addr(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+			io.WriteString(w, "cancelled")
+		case <-time.After(100 * time.Millisecond): // long enough for the server to look at the client
+			io.WriteString(w, "whole")
+		}
+	}), Limits{Header: 5 * time.Second, Idle: 5 * time.Second, MaxHeaderBytes: 8 << 10}, slog.New(slog.DiscardHandler))
+	done := make(chan struct{})
+	go func() { s.Serve(); close(done) }()
+	defer func() { s.HTTP().Close(); <-done }()
+	defer ln.Close()
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Put(server)
+	io.WriteString(client, "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\nX: a\r\n b\r\n\r\nand more")
+	want := []string{"200 whole", "400 kasgen: a header line begins with a space: folded headers are not accepted (RFC 9112, section 5.2)"}
+	if diff := cmp.Diff(want, answers(client, 2)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }

@@ -30,14 +30,29 @@ func NewServer(addr net.Addr, handler http.Handler, l Limits, log *slog.Logger) 
 	return &Server{
 		queue: sniff.NewQueue(addr),
 		server: &http.Server{
-			Handler:           CloseAfterUpgrade(handler),
-			ReadHeaderTimeout: l.Header,
-			IdleTimeout:       l.Idle,
-			MaxHeaderBytes:    l.MaxHeaderBytes,
-			Protocols:         protocols,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			Handler: refuseConnect(CloseAfterUpgrade(handler)),
+			// OPTIONS * is for the handler too, which knows what is served.
+			DisableGeneralOptionsHandler: true,
+			ReadHeaderTimeout:            l.Header,
+			IdleTimeout:                  l.Idle,
+			MaxHeaderBytes:               l.MaxHeaderBytes,
+			Protocols:                    protocols,
+			ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		},
 	}
+}
+
+// refuseConnect ends a connection that asks for a tunnel: the guard has stopped
+// reading heads on it, and nothing here is a forward proxy.
+func refuseConnect(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodConnect {
+			w.Header().Set("Connection", "close")
+			http.Error(w, "kasgen: CONNECT is not served here", http.StatusMethodNotAllowed)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Put hands a connection over.
