@@ -3,6 +3,7 @@ package edge
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -34,6 +35,9 @@ func (u *upstream) exchange(w http.ResponseWriter, r *http.Request, server net.C
 	if err := server.SetDeadline(time.Now().Add(time.Duration(u.conf.Connect) + upgradeLimit)); err != nil {
 		return err
 	}
+	// A client that leaves while the upstream makes up its mind ends the wait.
+	stop := context.AfterFunc(r.Context(), func() { server.Close() })
+	defer stop()
 	out := r.Clone(r.Context())
 	out.Header.Set("Connection", "Upgrade")
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
@@ -61,6 +65,11 @@ func (u *upstream) exchange(w http.ResponseWriter, r *http.Request, server net.C
 	client, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return fmt.Errorf("taking over the connection: %w", err)
+	}
+	if !stop() {
+		client.Close()
+		server.Close()
+		return nil
 	}
 	if g, ok := client.(interface{ Hijacked() net.Conn }); ok {
 		client = g.Hijacked()

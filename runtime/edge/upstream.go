@@ -118,7 +118,9 @@ func (u *upstream) serve(w http.ResponseWriter, r *http.Request, token string) {
 
 func (u *upstream) unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
-		return // the client has gone
+		// The client has gone, or has stopped sending. Returning would make the
+		// server answer 200.
+		panic(http.ErrAbortHandler)
 	}
 	u.log.Warn("an upstream cannot be reached", "upstream", u.conf.Name, "address", u.conf.Address, "error", err)
 	fail(w, http.StatusBadGateway, "the upstream "+u.conf.Name+" ("+u.conf.Address+") cannot be reached")

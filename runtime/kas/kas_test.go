@@ -262,8 +262,8 @@ func TestUpgrade(t *testing.T) {
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	rest, err := io.ReadAll(r)
-	if err != nil || string(rest) != "half-closed;" {
+	rest := make([]byte, len("half-closed;"))
+	if _, err := io.ReadFull(r, rest); err != nil || string(rest) != "half-closed;" {
 		t.Errorf("after half-closing got %q, %v", rest, err)
 	}
 }

@@ -134,3 +134,23 @@ func CloseWrite(c net.Conn) error {
 	}
 	return c.Close()
 }
+
+// Reset closes a connection so that its peer sees a failure and not an end: no
+// close_notify, and RST in place of FIN.
+func Reset(c net.Conn) {
+	for below := c; ; {
+		switch v := below.(type) {
+		case *net.TCPConn:
+			_ = v.SetLinger(0) // fails on a connection that is closed, which is as good
+			v.Close()
+			return
+		case interface{ Below() net.Conn }:
+			below = v.Below()
+		case interface{ NetConn() net.Conn }:
+			below = v.NetConn()
+		default:
+			c.Close()
+			return
+		}
+	}
+}

@@ -48,7 +48,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, f forwarding) {
 		p.fail(w, r, http.StatusBadGateway, err.Error(), nil)
 		return
 	case err != nil:
-		return // the client has gone
+		// Returning would make the server answer 200 to a client that has
+		// only closed its sending direction.
+		panic(http.ErrAbortHandler)
 	}
 	x := exchange{proxy: p, tunnel: t, w: w, r: r, answer: answer{tunnel: t}}
 	// A client that goes away ends the request in the cluster.
@@ -73,7 +75,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, f forwarding) {
 var errClientGone = errors.New("the client closed its connection")
 
 // head is the request's first message in the tunnel.
-func (p *Proxy) head(r *http.Request, f forwarding) (*grpctool.HttpRequest, error) {
+func (p *Proxy) head(r *http.Request, f forwarding) ([]byte, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, fmt.Errorf("its query cannot be read: %w", err)
@@ -93,7 +95,8 @@ func (p *Proxy) head(r *http.Request, f forwarding) (*grpctool.HttpRequest, erro
 			return nil, err
 		}
 	}
-	return &grpctool.HttpRequest{Message: &grpctool.HttpRequest_Header_{Header: h}}, nil
+	// Here rather than on the way out: what is not UTF-8 must not cost a tunnel.
+	return proto.Marshal(&grpctool.HttpRequest{Message: &grpctool.HttpRequest_Header_{Header: h}})
 }
 
 // exchange is one request and its answer in a tunnel.
@@ -104,19 +107,20 @@ type exchange struct {
 	r      *http.Request
 	answer answer
 
-	answered bool          // a status has been written
-	failure  error         // what to tell the client, or to end its connection for
-	body     chan struct{} // closed when the body has been sent; nil without one
+	answered  bool          // a status has been written
+	bodyFault error         // why the client's body could not be read; set before body is closed
+	failure   error         // what to tell the client, or to end its connection for
+	body      chan struct{} // closed when the body has been sent; nil without one
 }
 
 // send sends head, body and trailer. A body goes on beside the answer, because
 // a cluster may answer before it has read all of it.
-func (x *exchange) send(head *grpctool.HttpRequest, closeSend bool) error {
+func (x *exchange) send(head []byte, closeSend bool) error {
 	if err := x.tunnel.Send(&tunnel.ConnectResponse{Msg: &tunnel.ConnectResponse_RequestInfo{
 		RequestInfo: &tunnel.RequestInfo{MethodName: method}}}); err != nil {
 		return err
 	}
-	if err := x.sendMessage(head); err != nil {
+	if err := x.sendBytes(head); err != nil {
 		return err
 	}
 	if x.r.ContentLength == 0 {
@@ -144,6 +148,11 @@ func (x *exchange) sendMessage(m *grpctool.HttpRequest) error {
 	if err != nil {
 		return err
 	}
+	return x.sendBytes(data)
+}
+
+// sendBytes sends a message that is marshalled already.
+func (x *exchange) sendBytes(data []byte) error {
 	return x.tunnel.Send(&tunnel.ConnectResponse{Msg: &tunnel.ConnectResponse_Message{Message: &tunnel.Message{Data: data}}})
 }
 
@@ -165,6 +174,9 @@ func (x *exchange) sendBody() error {
 	for {
 		buf := x.proxy.pool.Get(chunkSize)
 		n, err := x.r.Body.Read(*buf)
+		if err != nil && !errors.Is(err, io.EOF) {
+			x.bodyFault = err
+		}
 		if n == 0 {
 			x.proxy.pool.Put(buf)
 		} else {
@@ -199,6 +211,7 @@ func (x *exchange) finishBody() {
 		x.proxy.Log.DebugContext(x.r.Context(), "ending the read of a body", "error", err)
 	}
 	<-x.body
+	x.bodyFault = nil // it was this that ended the read
 }
 
 // receive passes the whole answer to the client. Its error is why the tunnel
@@ -257,8 +270,16 @@ func (x *exchange) broken(err error) {
 		x.proxy.Log.InfoContext(x.r.Context(), "an answer broke off", "error", err)
 		panic(http.ErrAbortHandler)
 	}
+	if x.bodyFault != nil && !errors.Is(x.bodyFault, io.ErrUnexpectedEOF) {
+		x.answered = true
+		x.w.Header().Set("Connection", "close")
+		x.proxy.fail(x.w, x.r, http.StatusBadRequest, "the request's body cannot be read: "+x.bodyFault.Error(), nil)
+		return
+	}
 	if x.r.Context().Err() != nil {
-		return // nobody is there to read it
+		// The client has gone, or has stopped sending in the middle. Returning
+		// would make the server answer 200.
+		panic(http.ErrAbortHandler)
 	}
 	x.answered = true
 	x.proxy.fail(x.w, x.r, http.StatusBadGateway, "the request did not get through the agent: "+err.Error(), err)

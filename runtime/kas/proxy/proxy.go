@@ -145,6 +145,8 @@ func (p *Proxy) authorize(w http.ResponseWriter, r *http.Request, job jobCredent
 	})
 	switch {
 	case err == nil:
+	case r.Context().Err() != nil:
+		panic(http.ErrAbortHandler) // the client has gone; GitLab is not to blame
 	case errors.Is(err, gitlab.ErrUnauthorized):
 		w.Header().Set("Gitlab-Unauthorized", "true")
 		p.fail(w, r, http.StatusUnauthorized, "Unauthorized: GitLab does not accept this CI job token; is the job still running?", nil)

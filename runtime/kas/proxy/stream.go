@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,8 +27,9 @@ type stream struct {
 	*exchange
 	conn  net.Conn
 	early []byte        // sent by the client before the 101
-	ended chan struct{} // closed when the agent's direction has ended
-	bytes atomic.Int64  // written to the client
+	ended chan struct{} // closed by end when the agent's direction has ended
+	once  sync.Once
+	wrote atomic.Int64 // begun and finished writes to the client: odd while one is under way
 
 	deadline time.Time // when down moved the deadline of writes last
 }
@@ -42,12 +44,14 @@ func (s *stream) run() {
 		s.up()
 	}()
 	s.down()
-	close(s.ended)
+	s.end()
 	defer time.AfterFunc(lastWords, func() { s.conn.Close() }).Stop()
 	<-up
 }
 
 var errStopping = errors.New("kas is stopping")
+
+func (s *stream) end() { s.once.Do(func() { close(s.ended) }) }
 
 // down carries bytes from the agent to the client until the agent ends.
 func (s *stream) down() {
@@ -55,6 +59,7 @@ func (s *stream) down() {
 	for {
 		err := s.answer.next(&f)
 		if errors.Is(err, io.EOF) {
+			s.end() // first, so that up takes the tunnel's end for what it is
 			s.tunnel.Finish(nil)
 			if err := sniff.CloseWrite(s.conn); err != nil {
 				s.proxy.Log.Debug("closing towards the client of an upgraded stream", "error", err)
@@ -84,7 +89,8 @@ func (s *stream) write(f *wire.Frame) error {
 		}
 		s.deadline = now
 	}
-	s.bytes.Add(int64(f.Len()))
+	s.wrote.Add(1)
+	defer s.wrote.Add(1)
 	return s.proxy.writeFrame(s.conn, f)
 }
 
@@ -105,7 +111,9 @@ func (s *stream) up() {
 	}
 	if err != nil {
 		s.tunnel.Finish(err)
-		s.conn.Close()
+		// A reset, not an end: if the client is there after all, it must not
+		// take what it has for all there was.
+		sniff.Reset(s.conn)
 	}
 }
 
@@ -153,8 +161,8 @@ func (s *stream) linger() error {
 			return errStopping
 		case <-tick.C:
 		}
-		now := s.bytes.Load()
-		if now == last {
+		now := s.wrote.Load()
+		if now == last && now%2 == 0 {
 			return errClientGone
 		}
 		last = now
