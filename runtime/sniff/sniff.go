@@ -142,7 +142,7 @@ func Reset(c net.Conn) {
 		switch v := below.(type) {
 		case *net.TCPConn:
 			_ = v.SetLinger(0) // fails on a connection that is closed, which is as good
-			v.Close()
+			_ = v.Close()
 			return
 		case interface{ Below() net.Conn }:
 			below = v.Below()

@@ -61,7 +61,9 @@ type Lab struct {
 	caFile   string
 	caPEM    []byte
 	seen     *seen
-	stop     context.CancelFunc
+	drain    context.CancelFunc // ends the roles
+	roles    errgroup.Group
+	stop     context.CancelFunc // ends what is around them
 	work     errgroup.Group
 	closers  []func() error
 }
@@ -75,8 +77,12 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	if b.Kas() == nil {
 		return nil, errors.New("the bundle has no kas")
 	}
-	ctx, stop := context.WithCancel(ctx)
-	l := &Lab{Version: o.Version, bundle: b, redirect: NewRedirect(o.Tell), seen: newSeen(), stop: stop}
+	// The roles end with ctx; GitLab, cluster and agents only when the roles
+	// have drained, or there would be nothing to drain.
+	roles, drain := context.WithCancel(ctx)
+	around, stop := context.WithCancel(context.WithoutCancel(ctx))
+	starting := context.AfterFunc(ctx, stop)
+	l := &Lab{Version: o.Version, bundle: b, redirect: NewRedirect(o.Tell), seen: newSeen(), drain: drain, stop: stop}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
@@ -85,19 +91,27 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	if l.dir, err = os.MkdirTemp("", "kasgen-lab-"); err != nil {
 		return nil, err
 	}
-	up := []func(context.Context, Options) error{l.makeFiles, l.startGitLab, l.startCluster, l.startRoles, l.startAgents}
-	for _, step := range up {
-		if err := step(ctx, o); err != nil {
+	up := []struct {
+		ctx  context.Context
+		step func(context.Context, Options) error
+	}{{around, l.makeFiles}, {around, l.startGitLab}, {around, l.startCluster}, {roles, l.startRoles}, {around, l.startAgents}}
+	for _, u := range up {
+		if err := u.step(u.ctx, o); err != nil {
 			return nil, err
 		}
+	}
+	if !starting() {
+		return nil, ctx.Err()
 	}
 	return l, nil
 }
 
-// Close ends everything and removes what was made.
+// Close drains the roles, ends everything and removes what was made.
 func (l *Lab) Close() error {
+	l.drain()
+	err := l.roles.Wait()
 	l.stop()
-	err := l.work.Wait()
+	err = errors.Join(err, l.work.Wait())
 	for i := len(l.closers) - 1; i >= 0; i-- {
 		err = errors.Join(err, l.closers[i]())
 	}
@@ -181,7 +195,7 @@ func (l *Lab) startRoles(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	l.work.Go(func() error { return r.Serve(ctx) })
+	l.roles.Go(func() error { return r.Serve(ctx) })
 	entrance, ok := l.bundle.Entrance()
 	if !ok {
 		return errors.New("the bundle has neither a load balancer nor an edge: nobody can connect")
