@@ -32,6 +32,9 @@ func addSource(cmd *cobra.Command) *source {
 
 // read gives the spec, or nil with findings.
 func (s *source) read(in io.Reader) (*spec.Spec, diag.Findings, error) {
+	if err := s.values.CheckVariables(os.Environ()); err != nil {
+		return nil, nil, err
+	}
 	name, data := "(default)", []byte(spec.Example)
 	var err error
 	switch s.file {

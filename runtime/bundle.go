@@ -169,11 +169,18 @@ func (b *Bundle) Redirect(path, state string) string {
 	return filepath.Join(state, rest)
 }
 
-// Development are the files that may be made when they are missing.
+// Development are the files that may be made when they are missing, as far as
+// the roles that were read need them.
 func (b *Bundle) Development(stateDir string) []state.Item {
+	f := b.front()
+	tls := b.edge != nil || f != nil && len(f.Files()) > 0
 	var items []state.Item
 	for _, d := range b.Lock.Development {
-		items = append(items, state.Item{Path: b.Redirect(d.Path, stateDir), Kind: state.Kind(d.Kind), Names: d.Names})
+		kind := state.Kind(d.Kind)
+		if ofTLS := kind == state.CA || kind == state.Certificate; ofTLS && !tls || !ofTLS && b.kas == nil {
+			continue
+		}
+		items = append(items, state.Item{Path: b.Redirect(d.Path, stateDir), Kind: kind, Names: d.Names})
 	}
 	return items
 }

@@ -71,7 +71,7 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer closing(&err, func() error { return os.RemoveAll(dir) })
 	if o.bundle == "" {
 		o.bundle = filepath.Join(dir, "bundle")
 		if err := render(streams, o); err != nil {
@@ -100,7 +100,7 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 	if err != nil {
 		return cli.Report(streams, o.format, err)
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
+	defer closing(&err, l.Close)
 	if o.kubeconfig == "" {
 		o.kubeconfig = filepath.Join(dir, "kubeconfig")
 	}
@@ -125,6 +125,14 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 		return cli.Exit{Code: cli.Failure, Err: err}
 	}
 	return nil
+}
+
+// closing adds the fault of an end to err. Where there is none, err stays the
+// value that it is, which says how the command exits.
+func closing(err *error, end func() error) {
+	if fault := end(); fault != nil {
+		*err = errors.Join(*err, fault)
+	}
 }
 
 func print(streams cli.IO, o demoOptions, cells []demo.Cell) error {

@@ -149,7 +149,7 @@ func TestDemoRefuses(t *testing.T) {
 	} {
 		var out, errs bytes.Buffer
 		streams := cli.IO{Out: &out, Err: &errs}
-		if code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), tt.args); code != cli.Failure || !strings.Contains(errs.String(), tt.want) {
+		if code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), tt.args); code != cli.Failure || !strings.Contains(errs.String(), tt.want) || strings.Contains(errs.String(), "exit code") {
 			t.Errorf("%v: exit code %d\n%s", tt.args, code, errs.String())
 		}
 	}

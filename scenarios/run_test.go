@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"kasgen/internal/cli"
 	kasgenruntime "kasgen/runtime"
 )
@@ -154,6 +156,35 @@ func TestRunCheck(t *testing.T) {
 	}
 }
 
+// TestRunMakesWhatItsRoleNeeds and nothing else.
+func TestRunMakesWhatItsRoleNeeds(t *testing.T) {
+	t.Parallel()
+	gitlab := "kas: {kind: gitlab, redis: {address: \"localhost:6379\"}}\n"
+	for _, tt := range []struct {
+		name, more string
+		role       kasgenruntime.Role
+		want       []string
+	}{
+		{"edge", "", kasgenruntime.Edge, []string{"/s/tls/ca.crt", "/s/tls/kas.crt"}},
+		{"front that passes TLS through", "", kasgenruntime.Front, nil},
+		{"front that ends TLS", "loadBalancer: {tls: terminate}\n", kasgenruntime.Front, []string{"/s/tls/ca.crt", "/s/tls/kas.crt"}},
+		{"kas", "", kasgenruntime.Kas, []string{"/s/secrets/gitlab", "/s/secrets/api", "/s/secrets/private_api", "/s/secrets/websocket_token"}},
+		{"edge before GitLab's kas", gitlab, kasgenruntime.Edge, []string{"/s/tls/ca.crt", "/s/tls/kas.crt"}},
+	} {
+		b, err := kasgenruntime.Read(renderedFrom(t, tt.more), tt.role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, i := range b.Development("/s") {
+			got = append(got, i.Path)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
 // TestRunRefuses: what the embedded programs do not do is refused with its
 // place, every fault of every file in one run, before a socket opens.
 func TestRunRefuses(t *testing.T) {
@@ -165,7 +196,7 @@ func TestRunRefuses(t *testing.T) {
 	var both bytes.Buffer
 	streams := cli.IO{Out: &both, Err: &both}
 	code := cli.Run(t.Context(), cli.Root(streams, kasgenruntime.Commands(streams)...), []string{"run", dir})
-	for _, want := range []string{"haproxy/haproxy.cfg:13:10: error: ", "edge/edge.yaml:", `"rutes"`, "kas/kas-config.yaml", "redis is not something that the embedded kas does"} {
+	for _, want := range []string{"haproxy/haproxy.cfg:14:10: error: ", "edge/edge.yaml:", `"rutes"`, "kas/kas-config.yaml:4:8: error: KAS3001", "redis is not something that the embedded kas does"} {
 		if !strings.Contains(both.String(), want) {
 			t.Errorf("no %q", want)
 		}

@@ -154,6 +154,9 @@ func development(s *spec.Spec, version kasconf.Version) []lockfile.Development {
 			lockfile.Development{Path: s.StateDir + "/tls/ca.crt", Kind: lockfile.CA, Names: []string{}},
 			lockfile.Development{Path: s.TLS.CertificateFile, Kind: lockfile.Certificate, Names: []string{s.Names.KAS}})
 	}
+	if s.KAS.Kind == spec.KASGitLab {
+		return list // GitLab has made its own, and would not know others
+	}
 	secret(s.KAS.Secrets.GitLab, lockfile.Secret)
 	secret(s.KAS.Secrets.API, lockfile.Secret)
 	secret(s.KAS.Secrets.PrivateAPI, lockfile.Secret)

@@ -115,3 +115,17 @@ func TestPrintFindings(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckVariables(t *testing.T) {
+	t.Parallel()
+	values := cli.AddOverrides(&cobra.Command{}, []cli.Override{{Flag: "kas-name", Field: "names.kas"}, {Flag: "state-dir", Field: "stateDir"}})
+	if err := values.CheckVariables([]string{"KASGEN_KAS_NAME=x", "KASGEN_STATE_DIR=", "HOME=/", "KASGENX=1"}); err != nil {
+		t.Errorf("known and foreign variables: %v", err)
+	}
+	err := values.CheckVariables([]string{"KASGEN_ZZZZZZZZZ=secret", "KASGEN_KAS_NAMEX=y"})
+	want := "the variable KASGEN_KAS_NAMEX sets nothing: did you mean KASGEN_KAS_NAME?\n" +
+		"the variable KASGEN_ZZZZZZZZZ sets nothing: unset it; --help lists the flags that have variables"
+	if err == nil || err.Error() != want || cli.Code(err) != cli.Misuse {
+		t.Errorf("exit code %d: %v, want %s", cli.Code(err), err, want)
+	}
+}

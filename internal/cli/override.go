@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/viper"
+
+	"kasgen/internal/diag"
 )
 
 // EnvPrefix begins the names of variables that set flags: --kas-name is also
@@ -49,6 +52,36 @@ func AddOverrides(cmd *cobra.Command, list []Override) *Values {
 	return &Values{v: v, cmd: cmd, list: list}
 }
 
+// CheckVariables refuses a variable in environ, of the form NAME=value, that
+// begins as ours do and sets no flag of the command.
+func (vs *Values) CheckVariables(environ []string) error {
+	var known []string
+	for _, o := range vs.list {
+		known = append(known, variable(o.Flag))
+	}
+	var faults []string
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		if !strings.HasPrefix(name, EnvPrefix+"_") || slices.Contains(known, name) {
+			continue
+		}
+		fix := "unset it; --help lists the flags that have variables"
+		if near := diag.Nearest(name, known); near != "" {
+			fix = "did you mean " + near + "?"
+		}
+		faults = append(faults, "the variable "+name+" sets nothing: "+fix)
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	slices.Sort(faults)
+	return Usage("%s", strings.Join(faults, "\n"))
+}
+
+func variable(flag string) string {
+	return EnvPrefix + "_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
 // Given lists the overrides that the caller set, in the order of the list.
 func (vs *Values) Given() []Value {
 	var given []Value
@@ -58,7 +91,7 @@ func (vs *Values) Given() []Value {
 			if !vs.v.IsSet(o.Flag) {
 				continue
 			}
-			source = EnvPrefix + "_" + strings.ToUpper(strings.ReplaceAll(o.Flag, "-", "_"))
+			source = variable(o.Flag)
 		}
 		given = append(given, Value{Override: o, Text: vs.v.GetString(o.Flag), Source: source})
 	}

@@ -7,14 +7,21 @@ import "kasgen/internal/strictyaml"
 // without Redis is accepted, since the embedded kas can do without; see
 // CheckGitLab.
 func Read(name string, data []byte) (*File, error) {
+	f, _, err := ReadPlaced(name, data)
+	return f, err
+}
+
+// ReadPlaced is Read with the places of the fields, for findings of whoever
+// runs the file.
+func ReadPlaced(name string, data []byte) (*File, *strictyaml.Doc, error) {
 	var f File
 	doc, fs := strictyaml.Decode(name, data, &f)
 	check(&f, doc, &fs)
 	fs.Sort()
 	if err := fs.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return &f, nil
+	return &f, doc, nil
 }
 
 // Write is the canonical text of f. comment becomes the first lines and may

@@ -122,14 +122,24 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	fields := fieldsOf(v.Type())
+	written := map[string]bool{}
+	var meant []string // keys that unknown ones may stand for
 	for key, value := range d.pairs(n) {
 		at, known := fields.index[key.Value]
 		if !known || key.Kind != yaml.ScalarNode {
-			d.unknown(key, path, fields.names)
+			meant = append(meant, d.unknown(key, path, fields.names))
 			continue
 		}
+		written[key.Value] = true
 		d.place(key, value, join(path, key.Value))
 		d.value(value, v.FieldByIndex(at), join(path, key.Value))
+	}
+	for _, key := range meant {
+		// It is there under a wrong name, so that it is missing is no fault of
+		// its own. One that is there under its right name too has its own faults.
+		if key != "" && !written[key] {
+			d.doc.faulty[join(path, key)] = true
+		}
 	}
 }
 
@@ -193,11 +203,12 @@ func (d *decoder) place(key, value *yaml.Node, path string) {
 	d.doc.places[path] = at
 }
 
-func (d *decoder) unknown(key *yaml.Node, path string, names []string) {
+// unknown reports a key and returns the known one that may be meant, or "".
+func (d *decoder) unknown(key *yaml.Node, path string, names []string) string {
 	fix := "remove it; the keys here are " + strings.Join(names, ", ")
-	if near := diag.Nearest(key.Value, names); near != "" {
+	near := diag.Nearest(key.Value, names)
+	if near != "" {
 		fix = fmt.Sprintf("write %q, or remove it", near)
-		d.doc.faulty[join(path, near)] = true // it is there, under a wrong name
 	}
 	what := fmt.Sprintf("unknown key %s", quote(key.Value))
 	if path != "" {
@@ -207,6 +218,7 @@ func (d *decoder) unknown(key *yaml.Node, path string, names []string) {
 		Code: CodeUnknown, Pos: d.doc.node(key), Field: join(path, clip(key.Value)), What: what,
 		Why: "a key that is not known would have no effect", Fix: fix,
 	})
+	return near
 }
 
 func (d *decoder) add(code string, n *yaml.Node, what, why, fix string) {

@@ -21,14 +21,14 @@ type Config struct {
 // Load reads and checks a file. It opens nothing. The error, where there is
 // one, is a diag.Findings.
 func Load(name string, data []byte) (*Config, error) {
-	f, err := kasconf.Read(name, data)
+	f, doc, err := kasconf.ReadPlaced(name, data)
 	if err != nil {
 		return nil, err
 	}
 	var fs diag.Findings
 	refuse := func(present bool, field, why, fix string) {
 		if present {
-			fs.Add(diag.Finding{Code: "KAS3001", Pos: diag.Pos{File: name}, Field: field,
+			fs.Add(diag.Finding{Code: "KAS3001", Pos: doc.Pos(field), Field: field,
 				What: field + " is not something that the embedded kas does", Why: why, Fix: fix})
 		}
 	}

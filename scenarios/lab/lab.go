@@ -84,8 +84,11 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	starting := context.AfterFunc(ctx, stop)
 	l := &Lab{Version: o.Version, bundle: b, redirect: NewRedirect(o.Tell), seen: newSeen(), drain: drain, stop: stop}
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, l.Close())
+		if err == nil {
+			return
+		}
+		if fault := l.Close(); fault != nil {
+			err = errors.Join(err, fault)
 		}
 	}()
 	if l.dir, err = os.MkdirTemp("", "kasgen-lab-"); err != nil {
