@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -111,7 +112,7 @@ func (l *Listener) begin(c net.Conn) {
 // that just left, as health checks do, is no news.
 func (l *Listener) refuse(c net.Conn, err error) {
 	level := slog.LevelInfo
-	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
 		level = slog.LevelDebug
 	}
 	l.Log.Log(context.Background(), level, "a connection ended before its first request", "client", c.RemoteAddr().String(), "error", err)

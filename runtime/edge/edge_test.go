@@ -289,7 +289,7 @@ func TestProxyProtocol(t *testing.T) {
 		{edgeconf.ProxyV1, v2 + get, "closed"},
 		{edgeconf.ProxyV1, get, "closed"},
 		{edgeconf.ProxyV2, get, "closed"},
-		{edgeconf.ProxyNone, v1 + get, "400 400 Bad Request: malformed HTTP version \"8192\""},
+		{edgeconf.ProxyNone, v1 + get, "400 400 Bad Request"},
 	} {
 		f := file()
 		f.Listeners[0].TLS = nil
@@ -299,15 +299,7 @@ func TestProxyProtocol(t *testing.T) {
 		})}})
 		c := dial(t, addr, nil)
 		io.WriteString(c, tt.send)
-		got := read(c)
-		if tt.version == edgeconf.ProxyNone {
-			got = strings.SplitN(got, "\n", 2)[0]
-			if !strings.HasPrefix(got, "400") {
-				t.Errorf("%q without PROXY protocol: %s", tt.send[:10], got)
-			}
-			continue
-		}
-		if got != tt.want {
+		if got := read(c); got != tt.want {
 			t.Errorf("%s, %q: %s, want %s", tt.version, tt.send[:10], got, tt.want)
 		}
 	}

@@ -7,10 +7,10 @@ package kas
 
 import (
 	"fmt"
-	"strings"
 
 	"kasgen/internal/diag"
 	"kasgen/internal/kasconf"
+	"kasgen/runtime/kas/proxy"
 )
 
 // Config is a kas-config.yaml that can be run.
@@ -107,7 +107,7 @@ func (c *Config) PathPrefix() string {
 	if k == nil {
 		return ""
 	}
-	return "/" + strings.TrimLeft(strings.TrimSuffix(k.URLPathPrefix, "/")+"/", "/")
+	return proxy.CleanPrefix(k.URLPathPrefix)
 }
 
 // WebSocket says whether agents may connect by WebSocket.

@@ -174,3 +174,14 @@ private_api: {listen: {authentication_secret_file: secret}}
 	go s.Serve(context.Background())
 	return []string{s.Addrs()["127.0.0.1:8150"].String(), s.Addrs()["127.0.0.1:8154"].String()}, nil
 }
+
+// metric reports a figure, and prints it where the benchmark fails: Go leaves
+// the figures of a failed one out.
+func metric(b *testing.B, value float64, unit string) {
+	b.ReportMetric(value, unit)
+	b.Cleanup(func() {
+		if b.Failed() {
+			b.Logf("%.4g %s", value, unit)
+		}
+	})
+}

@@ -138,9 +138,9 @@ func BenchmarkHandOver(b *testing.B) {
 			}
 			ours, theirs := best(got[edge]).cpu, best(got[bare]).cpu
 			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(ours/frontRequests*1e6, "cpu-us/req")
-			b.ReportMetric(theirs/frontRequests*1e6, "bare-cpu-us/req")
-			b.ReportMetric(ours/theirs, "x-bare-cpu")
+			metric(b, ours/frontRequests*1e6, "cpu-us/req")
+			metric(b, theirs/frontRequests*1e6, "bare-cpu-us/req")
+			metric(b, ours/theirs, "x-bare-cpu")
 			if ours/theirs > tt.goal {
 				b.Errorf("%.3f times the bare server's CPU, the goal is %.2f", ours/theirs, tt.goal)
 			}

@@ -36,14 +36,13 @@ func BenchmarkUpgradedStream(b *testing.B) {
 			}
 			ours, theirs := best(got["kas"]), best(got["reference"])
 			gb := float64(bulk) / 1e9
-			b.Logf("%s: kas %.2f CPU s/GB, reference %.2f", direction, ours.cpu/gb, theirs.cpu/gb)
 			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(bulk/ours.seconds/1e6, "MB/s")
-			b.ReportMetric(theirs.seconds/ours.seconds, "x-reference-speed")
-			b.ReportMetric(ours.cpu/gb, "cpu-s/GB")
-			b.ReportMetric(theirs.cpu/gb, "reference-cpu-s/GB")
-			b.ReportMetric(ours.cpu/theirs.cpu, "x-reference-cpu")
-			b.ReportMetric(ours.alloc/bulk, "alloc-B/B")
+			metric(b, bulk/ours.seconds/1e6, "MB/s")
+			metric(b, theirs.seconds/ours.seconds, "x-reference-speed")
+			metric(b, ours.cpu/gb, "cpu-s/GB")
+			metric(b, theirs.cpu/gb, "reference-cpu-s/GB")
+			metric(b, ours.cpu/theirs.cpu, "x-reference-cpu")
+			metric(b, ours.alloc/bulk, "alloc-B/B")
 			goal := map[string]float64{"up": 0.25, "down": 0.4}[direction]
 			if r := ours.cpu / theirs.cpu; r > goal {
 				b.Errorf("%s: kas's CPU a byte is %.2f of the reference's, the goal is %.2f", direction, r, goal)

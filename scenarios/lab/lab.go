@@ -47,8 +47,7 @@ type Agent struct {
 
 // Lab is a running bundle with everything around it.
 type Lab struct {
-	Agents  []Agent
-	Version string
+	Agents []Agent
 
 	dir      string
 	bundle   *kasgenruntime.Bundle
@@ -82,7 +81,7 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	roles, drain := context.WithCancel(ctx)
 	around, stop := context.WithCancel(context.WithoutCancel(ctx))
 	starting := context.AfterFunc(ctx, stop)
-	l := &Lab{Version: o.Version, bundle: b, redirect: NewRedirect(o.Tell), seen: newSeen(), drain: drain, stop: stop}
+	l := &Lab{bundle: b, redirect: NewRedirect(o.Tell), seen: newSeen(), drain: drain, stop: stop}
 	defer func() {
 		if err == nil {
 			return

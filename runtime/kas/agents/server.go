@@ -32,6 +32,8 @@ func NewServer(m time.Duration) *grpc.Server {
 			MinTime:             20 * time.Second,
 			PermitWithoutStream: true,
 		}),
+		// From the preface to the client's settings.
+		grpc.ConnectionTimeout(handshakeLimit),
 		// Thousands of agents are idle at a time, and a buffer of 32 KiB would
 		// be half of what one costs. What reads ahead lies below, see package
 		// readahead.
@@ -56,6 +58,9 @@ func NewServer(m time.Duration) *grpc.Server {
 		}),
 	)
 }
+
+// handshakeLimit is that of the listener for TLS.
+const handshakeLimit = 10 * time.Second
 
 // streamWindow is how many bytes an agent may send ahead of a slow client, for
 // each stream.

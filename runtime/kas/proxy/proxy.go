@@ -69,12 +69,17 @@ func New(o Options) *Proxy {
 	ctx, end := context.WithCancel(context.Background())
 	return &Proxy{
 		Options: o,
-		prefix:  "/" + strings.TrimLeft(strings.TrimSuffix(o.Prefix, "/")+"/", "/"),
+		prefix:  CleanPrefix(o.Prefix),
 		allowed: cache.New[*gitlab.AllowedAgents](o.AllowedTTL, o.ErrorTTL, gitlab.Denied),
 		metrics: newMetrics(o.Metrics),
 		pool:    new(readahead.Pool),
 		ctx:     ctx, end: end,
 	}
+}
+
+// CleanPrefix is a url_path_prefix with a slash at either end.
+func CleanPrefix(prefix string) string {
+	return "/" + strings.TrimLeft(strings.TrimSuffix(prefix, "/")+"/", "/")
 }
 
 // Drain waits for upgraded streams until ctx is done, and then ends them.
