@@ -7,6 +7,7 @@ package httpbalancer
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -61,12 +62,12 @@ func Start(o Options) (*Balancer, error) {
 	if o.BackendTLS != nil {
 		scheme = "https"
 	}
-	errors := slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)
+	log := slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)
 	proxy := &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { rewrite(r, o.Kind, &url.URL{Scheme: scheme, Host: o.Backend}) },
-		Transport: b.transport, FlushInterval: -1, ErrorLog: errors,
+		Transport: b.transport, FlushInterval: -1, ErrorLog: log,
 	}
-	b.server = &http.Server{Handler: proxy, ReadHeaderTimeout: headLimit, ErrorLog: errors,
+	b.server = &http.Server{Handler: proxy, ReadHeaderTimeout: headLimit, ErrorLog: log,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{o.Certificate}, MinVersion: tls.VersionTLS12}}
 	go func() { b.done <- b.server.ServeTLS(ln, "", "") }()
 	return b, nil
@@ -108,7 +109,7 @@ func (b *Balancer) Addr() net.Addr { return b.ln.Addr() }
 func (b *Balancer) Close() error {
 	err := b.server.Close()
 	b.transport.CloseIdleConnections()
-	if serveErr := <-b.done; serveErr != http.ErrServerClosed {
+	if serveErr := <-b.done; !errors.Is(serveErr, http.ErrServerClosed) {
 		return serveErr
 	}
 	return err
