@@ -22,6 +22,7 @@ type checker struct {
 	sources  map[string]string // of fields that were overridden
 	bad      []string          // overridden fields that could not be read
 	findings diag.Findings
+	rules    map[string]Rule // gathered instead of applied, where not nil
 }
 
 func (c *checker) faulty(field string) { c.bad = append(c.bad, field) }
@@ -29,7 +30,7 @@ func (c *checker) faulty(field string) { c.bad = append(c.bad, field) }
 // has says whether the file or an override sets field.
 func (c *checker) has(field string) bool {
 	_, overridden := c.sources[field]
-	return overridden || c.doc.Has(field)
+	return overridden || c.doc.Has(field) || c.rules != nil
 }
 
 // written is the first of the fields that somebody set, or the first: where
@@ -69,6 +70,7 @@ func (c *checker) warn(code, field, what, why, fix string) {
 // check looks at single values first, then at what does not go together.
 func (c *checker) check() {
 	s := c.spec
+	c.note("apiVersion", Rule{Values: []string{APIVersion}, Required: true})
 	if s.APIVersion != APIVersion {
 		what := fmt.Sprintf("apiVersion is %q", s.APIVersion)
 		if s.APIVersion == "" {
@@ -95,12 +97,12 @@ func (c *checker) check() {
 
 // choice reports a value outside an enumeration.
 func choice[T ~string](c *checker, field string, value T, allowed ...T) {
-	if slices.Contains(allowed, value) {
-		return
-	}
 	words := make([]string, len(allowed))
 	for i, a := range allowed {
 		words[i] = string(a)
+	}
+	if c.note(field, Rule{Values: words}) || slices.Contains(allowed, value) {
+		return
 	}
 	fix := "write " + strings.Join(words, ", or ")
 	if near := diag.Nearest(string(value), words); near != "" && value != "" {
@@ -113,7 +115,24 @@ func (c *checker) required(field string) {
 	c.add(CodeRequired, field, field+" is not set", "nothing can be guessed in its place", "set it")
 }
 
+// text reports a text that is empty.
+func (c *checker) text(field, value string) {
+	if !c.note(field, Rule{Required: true}) && value == "" {
+		c.required(field)
+	}
+}
+
+// filled reports a list that is empty.
+func (c *checker) filled(field string, list []string) {
+	if !c.note(field, Rule{Required: true}) && len(list) == 0 {
+		c.required(field)
+	}
+}
+
 func (c *checker) url(field, value string) {
+	if c.note(field, Rule{Form: FormURL, Required: true}) {
+		return
+	}
 	if value == "" {
 		c.required(field)
 		return
@@ -128,6 +147,9 @@ func (c *checker) url(field, value string) {
 }
 
 func (c *checker) name(field, value string) {
+	if c.note(field, Rule{Form: FormName, Required: true}) {
+		return
+	}
 	if value == "" {
 		c.required(field)
 		return
@@ -164,6 +186,9 @@ func unquotable(r rune) bool {
 }
 
 func (c *checker) path(field, value string) {
+	if c.note(field, Rule{Form: FormPath, Required: true}) {
+		return
+	}
 	switch {
 	case value == "":
 		c.required(field)
@@ -176,19 +201,22 @@ func (c *checker) path(field, value string) {
 
 // derivedPath checks a path that follows from stateDir unless it is set.
 func (c *checker) derivedPath(field, value string) {
-	if c.has(field) {
+	if !c.note(field, Rule{Form: FormPath}) && c.has(field) {
 		c.path(field, value)
 	}
 }
 
 func (c *checker) optionalPath(field, value string) {
-	if value != "" {
+	if !c.note(field, Rule{Form: FormPath}) && value != "" {
 		c.path(field, value)
 	}
 }
 
 // address reports what is not host:port.
 func (c *checker) address(field, value string) {
+	if c.note(field, Rule{Form: FormAddress, Required: true}) {
+		return
+	}
 	if value == "" {
 		c.required(field)
 		return
@@ -198,9 +226,23 @@ func (c *checker) address(field, value string) {
 	}
 }
 
+// listen reports what is not host:port with an address of this machine.
+func (c *checker) listen(field, value string) {
+	c.address(field, value)
+	if c.note(field, Rule{Form: FormListen, Required: true}) {
+		return
+	}
+	if e, err := parseEndpoint(value); err == nil && e.host != "" && !e.addr.IsValid() {
+		c.add(CodeAddress, field, fmt.Sprintf("%s is %q", field, value), "a name may resolve to several addresses, or to none when the machine starts", "write an IP address")
+	}
+}
+
 // dialled reports what is not host:port with a host.
 func (c *checker) dialled(field, value string) {
 	c.address(field, value)
+	if c.note(field, Rule{Form: FormDialled, Required: true}) {
+		return
+	}
 	if e, err := parseEndpoint(value); err == nil && e.wildcard() {
 		c.add(CodeAddress, field, fmt.Sprintf("%s is %q", field, value), "it is connected to, and every address is none in particular",
 			"write a host, as in 127.0.0.1"+value[strings.LastIndexByte(value, ':'):])
@@ -212,6 +254,9 @@ func (c *checker) limit(field string, d Duration) {
 	// HAProxy's timers end at 2^31 ms; whole milliseconds are all that nginx
 	// and HAProxy both know.
 	const most = 24 * 24 * time.Hour
+	if c.note(field, Rule{Form: FormLimit}) {
+		return
+	}
 	v := time.Duration(d)
 	switch {
 	case v <= 0:
@@ -224,12 +269,15 @@ func (c *checker) limit(field string, d Duration) {
 }
 
 func (c *checker) atLeast(field string, n, least, most int) {
-	if n < least || n > most {
+	if !c.note(field, Rule{Least: least, Most: most}) && (n < least || n > most) {
 		c.add(CodeLimit, field, fmt.Sprintf("%s is %d", field, n), fmt.Sprintf("it must be from %d to %d", least, most), fmt.Sprintf("write a number from %d to %d", least, most))
 	}
 }
 
 func (c *checker) version(field, value string, least kasconf.Version, what string) {
+	if c.note(field, Rule{Form: FormVersion}) {
+		return
+	}
 	v, err := kasconf.ParseVersion(value)
 	if err != nil {
 		c.add(CodeVersion, field, fmt.Sprintf("%s is %q", field, value), "it decides what the files may say", fmt.Sprintf("write it like %q, in quotes", least))

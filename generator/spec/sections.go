@@ -43,10 +43,7 @@ func (c *checker) balancer() {
 	}
 	for i, address := range lb.Listen {
 		field := fmt.Sprintf("%slisten[%d]", at, i)
-		c.address(field, address)
-		if e, err := parseEndpoint(address); err == nil && e.host != "" && !e.addr.IsValid() {
-			c.add(CodeAddress, field, fmt.Sprintf("%s is %q", field, address), "a name may resolve to several addresses, or to none when the machine starts", "write an IP address")
-		}
+		c.listen(field, address)
 	}
 	c.distinct(at+"nodes", lb.Nodes)
 	for i, node := range lb.Nodes {
@@ -69,6 +66,7 @@ func (c *checker) balancer() {
 
 // distinct reports an entry that is in a list twice.
 func (c *checker) distinct(field string, list []string) {
+	c.note(field, Rule{Unique: true})
 	seen := map[string]bool{}
 	for i, entry := range list {
 		if seen[entry] {
@@ -84,6 +82,7 @@ func (c *checker) kas() {
 	choice(c, "kas.kind", k.Kind, KASEmbedded, KASGitLab)
 	c.version("kas.version", k.Version, oldestKAS(), "files are written for kas from "+oldestKAS().String()+" on")
 	prefix := k.PathPrefix
+	c.note("kas.pathPrefix", Rule{Form: FormPrefix})
 	if !strings.HasPrefix(prefix, "/") || prefix == "/" || strings.HasSuffix(prefix, "/") || strings.Contains(prefix, "//") ||
 		strings.Trim(prefix, "/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~") != "" ||
 		strings.Contains(prefix+"/", "/./") || strings.Contains(prefix+"/", "/../") {
@@ -111,16 +110,13 @@ func (c *checker) redis(r Redis) {
 		c.add(CodeRequired, at+"address", "kas.redis has neither address nor sentinel", "kas must know where Redis is", "set kas.redis.address, or kas.redis to null for none")
 	case r.Address != "" && r.Sentinel != nil:
 		c.add(CodeDuplicate, at+"sentinel", "kas.redis has both address and sentinel", "kas uses one of the two", "remove one")
-	case r.Address != "":
+	}
+	if r.Address != "" && r.Sentinel == nil {
 		c.dialled(at+"address", r.Address)
 	}
 	if s := r.Sentinel; s != nil {
-		if s.Master == "" {
-			c.required(at + "sentinel.master")
-		}
-		if len(s.Addresses) == 0 {
-			c.required(at + "sentinel.addresses")
-		}
+		c.text(at+"sentinel.master", s.Master)
+		c.filled(at+"sentinel.addresses", s.Addresses)
 		c.distinct(at+"sentinel.addresses", s.Addresses)
 		for i, address := range s.Addresses {
 			c.dialled(fmt.Sprintf("%ssentinel.addresses[%d]", at, i), address)
@@ -151,6 +147,7 @@ func (c *checker) timeouts() {
 
 func (c *checker) nginx() {
 	c.version("nginx.version", c.spec.Nginx.Version, oldestNginx(), "older ones cannot keep idle connections of the stream module alive")
+	c.note("nginx.streamModule", Rule{Form: FormModule})
 	if m := c.spec.Nginx.StreamModule; strings.ContainsFunc(m, unquotable) || strings.Contains(m, "..") {
 		c.add(CodePath, "nginx.streamModule", fmt.Sprintf("nginx.streamModule is %q", m), "it names a file of nginx's modules",
 			"write it like modules/ngx_stream_module.so, or empty where stream is compiled in")
