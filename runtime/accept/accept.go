@@ -27,11 +27,14 @@ import (
 // Options say how connections begin.
 type Options struct {
 	Log       *slog.Logger
-	Proxy     byte          // the PROXY protocol's version that a connection must begin with; 0: none
+	Proxy     byte          // the PROXY protocol's version that a connection must begin with; 0: none, AnyProxy: any
 	TLS       *tls.Config   // nil: cleartext
 	Handshake time.Duration // for PROXY header and TLS together
 	Sniff     time.Duration // for the first bytes
 }
+
+// AnyProxy, as Options.Proxy, takes a PROXY header of either version.
+const AnyProxy = 0xff
 
 // Listener accepts, classifies and hands on.
 type Listener struct {
@@ -154,7 +157,7 @@ func (l *Listener) proxyHeader(c net.Conn) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the PROXY header: %w", err)
 	}
-	if header.Version != l.Proxy {
+	if l.Proxy != AnyProxy && header.Version != l.Proxy {
 		return nil, fmt.Errorf("the PROXY header is of version %d, not %d", header.Version, l.Proxy)
 	}
 	rest, err := r.Peek(r.Buffered())
@@ -166,6 +169,21 @@ func (l *Listener) proxyHeader(c net.Conn) (net.Conn, error) {
 		return conn, nil // the balancer's own health check
 	}
 	return &proxied{Conn: conn, remote: header.SourceAddr, local: header.DestinationAddr}, nil
+}
+
+// Proxied is the two ends of the client's connection by the PROXY header that
+// a connection began with, if it did and the header named them.
+func Proxied(c net.Conn) (source, destination net.Addr, ok bool) {
+	for {
+		if p, ok := c.(*proxied); ok {
+			return p.remote, p.local, true
+		}
+		below, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil, nil, false
+		}
+		c = below.NetConn()
+	}
 }
 
 // proxied has the addresses that the balancer saw.

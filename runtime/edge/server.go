@@ -16,6 +16,7 @@ import (
 	"kasgen/runtime/accept"
 	"kasgen/runtime/host"
 	"kasgen/runtime/http1"
+	"kasgen/runtime/relay"
 	"kasgen/runtime/sniff"
 )
 
@@ -32,7 +33,7 @@ type Server struct {
 	drainTime time.Duration
 	listeners []*listener
 	upstreams map[string]*upstream
-	relays    relays
+	relays    relay.Group
 	addrs     map[string]net.Addr
 }
 
@@ -141,7 +142,7 @@ func (s *Server) drain(ctx context.Context) {
 			}
 		})
 	}
-	work.Go(func() { s.relays.drain(ctx) })
+	work.Go(func() { s.relays.Drain(ctx) })
 	work.Wait()
 }
 

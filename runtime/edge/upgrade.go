@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"kasgen/runtime/relay"
 	"kasgen/runtime/sniff"
 )
 
@@ -85,7 +86,7 @@ func (u *upstream) exchange(w http.ResponseWriter, r *http.Request, server net.C
 		server.Close()
 		return nil
 	}
-	u.relays.join(sniff.Replay(client, unread(buffered.Reader)), sniff.Replay(server, unread(answers)))
+	u.relays.Join(sniff.Replay(client, unread(buffered.Reader)), sniff.Replay(server, unread(answers)), relay.Options{})
 	return nil
 }
 

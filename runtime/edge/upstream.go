@@ -13,6 +13,7 @@ import (
 
 	"kasgen/internal/edgeconf"
 	"kasgen/runtime/host"
+	"kasgen/runtime/relay"
 )
 
 // upstream is where traffic goes: an endpoint in this process, or an address.
@@ -22,12 +23,12 @@ type upstream struct {
 	local  *Endpoint
 	host   *host.Host
 	tls    *tls.Config
-	relays *relays
+	relays *relay.Group
 	proxy  *httputil.ReverseProxy // for requests that upgrade nothing
 	http   *http.Transport
 }
 
-func newUpstream(conf edgeconf.Upstream, h *host.Host, local map[string]Endpoint, r *relays) (*upstream, error) {
+func newUpstream(conf edgeconf.Upstream, h *host.Host, local map[string]Endpoint, r *relay.Group) (*upstream, error) {
 	u := &upstream{log: h.Log, conf: conf, host: h, relays: r}
 	if e, ok := local[conf.Address]; ok && conf.TLS == nil {
 		u.local = &e
@@ -101,7 +102,7 @@ func (u *upstream) connect(client net.Conn) {
 		client.Close()
 		return
 	}
-	u.relays.join(client, server)
+	u.relays.Join(client, server, relay.Options{})
 }
 
 // serve answers one HTTP/1.1 request; token is the upgrade that it asks for.

@@ -1,0 +1,157 @@
+// Package relay joins two connections end to end, after an upgrade or where a
+// connection is handed on whole. It knows nothing of what the bytes are. Its
+// law: bytes pass in order and whole, between TCP connections they never enter
+// user space, and the end of one direction is passed on as such.
+package relay
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"kasgen/runtime/inflight"
+	"kasgen/runtime/readahead"
+	"kasgen/runtime/silence"
+	"kasgen/runtime/sniff"
+)
+
+// Group is connections that are joined. The zero value is ready.
+type Group struct {
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+	work  inflight.Group
+	pool  readahead.Pool
+}
+
+// Options say when a relay ends before both sides have.
+type Options struct {
+	// Silence ends it when for that long no byte has passed, in either
+	// direction. 0: never.
+	Silence time.Duration
+	// EndTogether ends it as soon as one side has ended, as nginx does with
+	// upgraded connections. Otherwise the other direction goes on.
+	EndTogether bool
+	// Done is called at its end, if not nil.
+	Done func()
+}
+
+// Join copies both ways until both have ended. It returns at once and owns
+// both connections.
+func (g *Group) Join(client, server net.Conn, o Options) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.conns == nil {
+		g.conns = map[net.Conn]struct{}{}
+	}
+	g.conns[client] = struct{}{}
+	leave := g.work.Enter()
+	r := &pair{group: g, client: client, server: server, together: o.EndTogether}
+	r.watch = silence.New(o.Silence, r.close)
+	r.watch.Probe(kernelSilence(client, server))
+	r.watch.Start()
+	go func() {
+		defer leave()
+		var other sync.WaitGroup
+		other.Go(func() { r.oneWay(server, client) })
+		r.oneWay(client, server)
+		other.Wait()
+		r.watch.Stop()
+		r.close()
+		g.mu.Lock()
+		delete(g.conns, client)
+		g.mu.Unlock()
+		if o.Done != nil {
+			o.Done()
+		}
+	}()
+}
+
+// pair is two connections that are joined.
+type pair struct {
+	group          *Group
+	client, server net.Conn
+	together       bool
+	watch          *silence.Watch
+}
+
+func (r *pair) close() {
+	r.client.Close()
+	r.server.Close()
+}
+
+// oneWay copies from one connection to another. Between TCP connections io.Copy
+// splices, and the bytes stay out of user space.
+func (r *pair) oneWay(to, from net.Conn) {
+	if err := r.copy(to, from); err != nil {
+		// One direction failed: the other has nobody to talk to.
+		r.close()
+		return
+	}
+	if r.together {
+		r.close()
+		return
+	}
+	if err := sniff.CloseWrite(to); err != nil {
+		from.Close()
+	}
+}
+
+func (r *pair) copy(to, from net.Conn) error {
+	head, below := sniff.Unread(from)
+	if _, err := to.Write(head); err != nil {
+		return err
+	}
+	toBelow := sniff.Below(to)
+	_, fromTCP := below.(*net.TCPConn)
+	if _, toTCP := toBelow.(*net.TCPConn); fromTCP && toTCP {
+		_, err := io.Copy(toBelow, below)
+		return err
+	}
+	if fromTCP {
+		_, err := readahead.New(below, &r.group.pool).(io.WriterTo).WriteTo(touching{toBelow, r.watch})
+		return err
+	}
+	err := readahead.Pump(below, chunk, &r.group.pool, func(b *[]byte, lent bool) error {
+		_, err := touching{toBelow, r.watch}.Write(*b)
+		if lent {
+			r.group.pool.Put(b)
+		}
+		return err
+	})
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// chunk is how much is copied at once where it has to go through user space.
+const chunk = 32 << 10
+
+// touching tells the watch of bytes that come and of bytes that have gone.
+type touching struct {
+	io.Writer
+	watch *silence.Watch
+}
+
+func (t touching) Write(p []byte) (int, error) {
+	t.watch.Touch()
+	n, err := t.Writer.Write(p)
+	t.watch.Touch()
+	return n, err
+}
+
+// Drain waits for the streams until ctx is done, and ends them then.
+func (g *Group) Drain(ctx context.Context) {
+	if g.work.Wait(ctx) == nil {
+		return
+	}
+	g.mu.Lock()
+	for c := range g.conns {
+		c.Close()
+	}
+	g.mu.Unlock()
+	_ = g.work.Wait(context.WithoutCancel(ctx)) // cannot fail
+}
