@@ -121,7 +121,7 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 		<-ctx.Done()
 		return nil
 	}
-	if err := demo.Judge(cells, len(l.Agents)); err != nil {
+	if err := demo.Judge(cells, nil, len(l.Agents)); err != nil {
 		return cli.Exit{Code: cli.Failure, Err: err}
 	}
 	return nil

@@ -64,15 +64,15 @@ func TestJudge(t *testing.T) {
 	for i := range whole {
 		whole[i].Result = demo.Pass
 	}
-	if err := demo.Judge(whole, 2); err != nil {
+	if err := demo.Judge(whole, nil, 2); err != nil {
 		t.Errorf("all pass: %v", err)
 	}
-	if demo.Judge(whole[1:], 2) == nil {
+	if demo.Judge(whole[1:], nil, 2) == nil {
 		t.Error("a missing cell is no failure")
 	}
 	for _, r := range []demo.Result{demo.Fail, demo.Refused, demo.Skip, ""} {
 		whole[7].Result = r
-		if demo.Judge(whole, 2) == nil {
+		if demo.Judge(whole, nil, 2) == nil {
 			t.Errorf("a cell that is %q is no failure", r)
 		}
 	}

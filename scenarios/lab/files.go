@@ -21,10 +21,7 @@ import (
 // directory, and says how to make what takes their place.
 func (l *Lab) foreignFiles(ca string) ([]state.Item, error) {
 	items := []state.Item{{Path: ca, Kind: state.CA}}
-	names := []string{l.name}
-	if l.name == "" {
-		names = []string{"127.0.0.1"}
-	}
+	names := l.names.hosts()
 	for n, path := range l.bundle.Files() {
 		to := l.redirect.File(path)
 		if _, err := os.Stat(to); err == nil && to != path {

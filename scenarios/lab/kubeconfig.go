@@ -17,7 +17,7 @@ func (l *Lab) url() string { return "https://" + l.server + l.bundle.Kas().PathP
 func (l *Lab) RESTConfig(a Agent, userAgent string) *rest.Config {
 	return &rest.Config{
 		Host: l.url(), BearerToken: l.bearer(a), UserAgent: userAgent,
-		TLSClientConfig: rest.TLSClientConfig{CAData: l.caPEM, ServerName: l.name},
+		TLSClientConfig: rest.TLSClientConfig{CAData: l.caPEM, ServerName: l.names.of(kubernetesAPI).host},
 	}
 }
 
@@ -26,7 +26,7 @@ func (l *Lab) bearer(a Agent) string { return fmt.Sprintf("ci:%d:%s", a.ID, l.jo
 // Kubeconfig has a context for each agent; the first is current.
 func (l *Lab) Kubeconfig() ([]byte, error) {
 	c := api.NewConfig()
-	c.Clusters["kas"] = &api.Cluster{Server: l.url(), CertificateAuthorityData: l.caPEM, TLSServerName: l.name}
+	c.Clusters["kas"] = &api.Cluster{Server: l.url(), CertificateAuthorityData: l.caPEM, TLSServerName: l.names.of(kubernetesAPI).host}
 	for _, a := range l.Agents {
 		c.AuthInfos[a.Name] = &api.AuthInfo{Token: l.bearer(a)}
 		c.Contexts[a.Name] = &api.Context{Cluster: "kas", AuthInfo: a.Name, Namespace: cluster.Namespace}

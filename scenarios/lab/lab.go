@@ -55,8 +55,8 @@ type Lab struct {
 	gitlab   *gitlab.GitLab
 	cluster  *cluster.Cluster // nil: a real one
 	job      string           // CI_JOB_TOKEN
-	server   string           // where clients connect: host:port
-	name     string           // the name that they use
+	names    names
+	server   string // where clients of the Kubernetes API connect: host:port
 	caFile   string
 	caPEM    []byte
 	seen     *seen
@@ -93,6 +93,9 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	if l.dir, err = os.MkdirTemp("", "kasgen-lab-"); err != nil {
 		return nil, err
 	}
+	if err := l.findNames(); err != nil {
+		return nil, err
+	}
 	up := []struct {
 		ctx  context.Context
 		step func(context.Context, Options) error
@@ -125,11 +128,6 @@ func (l *Lab) Close() error {
 func (l *Lab) makeFiles(_ context.Context, _ Options) error {
 	stateDir := filepath.Join(l.dir, "state")
 	l.redirect.Path(l.bundle.Lock.StateDir, stateDir)
-	if l.bundle.Edge() != nil {
-		if names := l.bundle.Edge().ServerNames(); len(names) > 0 {
-			l.name = names[0]
-		}
-	}
 	items := l.bundle.Development(stateDir)
 	l.caFile = filepath.Join(l.dir, "lab-ca.crt")
 	for _, i := range items {
@@ -198,29 +196,23 @@ func (l *Lab) startRoles(ctx context.Context, o Options) error {
 		return err
 	}
 	l.roles.Go(func() error { return r.Serve(ctx) })
-	entrance, ok := l.bundle.Entrance()
-	if !ok {
-		return errors.New("the bundle has neither a load balancer nor an edge: nobody can connect")
+	for _, n := range l.names {
+		at := r.Addrs()[n.listener].String()
+		if n.balancer != "" {
+			if at, err = l.startBalancer(n, at, o.Log); err != nil {
+				return err
+			}
+		}
+		l.redirect.Name(n.hostport(), at)
+		if n.serves(kubernetesAPI) {
+			l.server = at
+		}
 	}
-	l.server = r.Addrs()[entrance].String()
-	_, port, err := net.SplitHostPort(entrance)
-	if err != nil {
-		return err
-	}
-	if l.name == "" {
-		l.name = "127.0.0.1"
-	}
-	l.redirect.Name(net.JoinHostPort(l.name, port), l.server)
 	return nil
 }
 
 // startAgents connects one agent by each way and waits for them.
 func (l *Lab) startAgents(ctx context.Context, o Options) error {
-	entrance, _ := l.bundle.Entrance()
-	_, port, err := net.SplitHostPort(entrance)
-	if err != nil {
-		return err
-	}
 	config := o.Cluster
 	if l.cluster != nil {
 		config = l.cluster.RESTConfig()
@@ -228,9 +220,9 @@ func (l *Lab) startAgents(ctx context.Context, o Options) error {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(l.caPEM)
 	for _, a := range l.Agents {
-		url := "grpcs://" + net.JoinHostPort(l.name, port)
+		url := "grpcs://" + l.names.of(traffic(a.Name)).hostport()
 		if a.Name == "wss" {
-			url = "wss://" + net.JoinHostPort(l.name, port) + "/"
+			url = "wss://" + l.names.of(traffic(a.Name)).hostport() + "/"
 		}
 		options := agent.Options{KasURL: url, Token: a.token, RootCAs: roots, Cluster: config, Log: o.Log,
 			Dial: l.dial, Version: "v18.5.0", PodName: a.Name + "-agent", PodNamespace: "gitlab-agent"}
