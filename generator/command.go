@@ -39,7 +39,7 @@ becomes the bundle, whole or not at all.`,
   kasgen render -f kasgen.yaml -o /etc/kasgen/bundle --check --diff`,
 		Args: cobra.NoArgs,
 	}
-	from := addSource(cmd)
+	from := AddSource(cmd)
 	cli.AddFormat(cmd, &r.format)
 	cmd.Flags().StringVarP(&r.dir, "output", "o", "", "directory to write (default: standard output)")
 	cmd.Flags().BoolVar(&r.check, "check", false, "write nothing; exit 2 if the directory differs")
@@ -52,7 +52,7 @@ becomes the bundle, whole or not at all.`,
 		case r.force && (r.check || r.diff || r.dir == ""):
 			return cli.Usage("--force is for writing a directory with -o")
 		}
-		s, findings, err := from.read(streams.In)
+		s, findings, err := from.Read(streams.In)
 		if err != nil {
 			return err
 		}

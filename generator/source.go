@@ -12,15 +12,15 @@ import (
 	"kasgen/internal/diag"
 )
 
-// source is where a command's spec comes from.
-type source struct {
+// Source is where a command's spec comes from.
+type Source struct {
 	file   string
 	values *cli.Values
 }
 
-// addSource gives cmd the flags that choose and override a spec.
-func addSource(cmd *cobra.Command) *source {
-	s := &source{}
+// AddSource gives cmd the flags that choose and override a spec.
+func AddSource(cmd *cobra.Command) *Source {
+	s := &Source{}
 	cmd.Flags().StringVarP(&s.file, "file", "f", "", "kasgen.yaml to read, - for standard input (default: one machine, kas.example.com)")
 	var list []cli.Override
 	for _, scalar := range spec.Scalars() {
@@ -30,8 +30,8 @@ func addSource(cmd *cobra.Command) *source {
 	return s
 }
 
-// read gives the spec, or nil with findings.
-func (s *source) read(in io.Reader) (*spec.Spec, diag.Findings, error) {
+// Read gives the spec, or nil with findings.
+func (s *Source) Read(in io.Reader) (*spec.Spec, diag.Findings, error) {
 	if err := s.values.CheckVariables(os.Environ()); err != nil {
 		return nil, nil, err
 	}

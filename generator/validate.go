@@ -17,10 +17,10 @@ func validateCommand(streams cli.IO) *cobra.Command {
 		Short: "Check a kasgen.yaml and report every fault",
 		Args:  cobra.NoArgs,
 	}
-	from := addSource(cmd)
+	from := AddSource(cmd)
 	cli.AddFormat(cmd, &format)
 	cmd.RunE = func(*cobra.Command, []string) error {
-		s, findings, err := from.read(streams.In)
+		s, findings, err := from.Read(streams.In)
 		if err != nil {
 			return err
 		}
