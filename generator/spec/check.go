@@ -18,6 +18,7 @@ import (
 // checker holds a spec to the rules.
 type checker struct {
 	spec     *Spec
+	today    time.Time
 	doc      *strictyaml.Doc
 	sources  map[string]string // of fields that were overridden
 	bad      []string          // overridden fields that could not be read
@@ -80,7 +81,7 @@ func (c *checker) check() {
 	}
 	choice(c, "topology", s.Topology, TopologyA)
 	c.url("gitlab.url", s.GitLab.URL)
-	if c.has("gitlab.externalURL") {
+	if !c.note("gitlab.externalURL", Rule{Form: FormURL}) && c.has("gitlab.externalURL") {
 		c.url("gitlab.externalURL", s.GitLab.ExternalURL)
 	}
 	c.optionalPath("gitlab.caFile", s.GitLab.CAFile)

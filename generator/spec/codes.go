@@ -35,3 +35,22 @@ const (
 	CodeCleartext      = "KAS1516"
 	CodeExternalALPN   = "KAS1517"
 )
+
+// KAS17xx for what works and will hurt.
+const (
+	CodeCookies       = "KAS1701"
+	CodePlainGitLab   = "KAS1702"
+	CodePlainCalls    = "KAS1703"
+	CodeRemoval       = "KAS1704"
+	CodeDevelopmentCA = "KAS1705"
+	CodeShortIdle     = "KAS1706"
+)
+
+// KAS18xx for suppressions.
+const (
+	CodeSuppressUnknown = "KAS1801"
+	CodeSuppressError   = "KAS1802"
+	CodeSuppressReason  = "KAS1803"
+	CodeSuppressNothing = "KAS1804"
+	CodeSuppressEnded   = "KAS1805"
+)

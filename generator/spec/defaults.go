@@ -11,7 +11,7 @@ import (
 const Example = `apiVersion: kasgen/v1
 topology: A
 gitlab:
-  url: https://gitlab.example.com
+  url: https://example.com
 names:
   kas: kas.example.com
 tls:

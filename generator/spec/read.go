@@ -1,6 +1,8 @@
 package spec
 
 import (
+	"time"
+
 	"kasgen/internal/diag"
 	"kasgen/internal/strictyaml"
 )
@@ -9,9 +11,14 @@ import (
 // the rules. The findings hold every fault and may hold warnings where there
 // is none. The spec is nil if any finding is an error.
 func Read(name string, data []byte, overrides []Override) (*Spec, diag.Findings) {
+	return ReadOn(time.Now().UTC(), name, data, overrides)
+}
+
+// ReadOn is Read on another day. Only warnings look at the day.
+func ReadOn(now time.Time, name string, data []byte, overrides []Override) (*Spec, diag.Findings) {
 	s := Default()
 	doc, findings := strictyaml.Decode(name, data, &s)
-	c := &checker{spec: &s, doc: doc, sources: map[string]string{}}
+	c := &checker{spec: &s, today: now.Truncate(24 * time.Hour), doc: doc, sources: map[string]string{}}
 	for _, o := range overrides {
 		c.sources[o.Field] = o.Source
 		if f := o.apply(&s); f != nil {
@@ -21,6 +28,7 @@ func Read(name string, data []byte, overrides []Override) (*Spec, diag.Findings)
 	}
 	s.resolve()
 	c.check()
+	c.suppress(findings.Failed())
 	findings = append(findings, c.findings...)
 	findings.Sort()
 	if findings.Failed() {

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 
 	"kasgen/internal/strictyaml"
 )
@@ -74,6 +75,7 @@ func (r *recorder) record(s *Spec) {
 	doc, _ := strictyaml.Decode("", nil, &struct{}{})
 	c := &checker{spec: s, doc: doc, rules: map[string]Rule{}}
 	c.check()
+	c.suppress(false)
 	for field, rule := range c.rules {
 		r.rules[field] = rule
 		r.held[field]++
@@ -143,7 +145,7 @@ func exist(v reflect.Value, path string, tell func(string)) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			name := v.Type().Field(i).Tag.Get("json")
+			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 			if path != "" {
 				name = path + "." + name
 			}

@@ -27,6 +27,8 @@ type Spec struct {
 	Migration    Migration    `json:"migration"`
 	Timeouts     Timeouts     `json:"timeouts"`
 	Nginx        Nginx        `json:"nginx"`
+	// Suppress takes warnings as known, each with its reason.
+	Suppress []Suppression `json:"suppress,omitempty"`
 }
 
 // GitLab is the instance that kas belongs to.
@@ -172,5 +174,18 @@ type Nginx struct {
 	StreamModule string `json:"streamModule"` // file for load_module; empty: compiled in
 }
 
-// Digest identifies the spec with every default filled in.
-func (s *Spec) Digest() string { return lockfile.Digest(strictyaml.Encode(s, nil)) }
+// Suppression takes a warning as known.
+type Suppression struct {
+	Code   string `json:"code"`
+	Field  string `json:"field"`  // the finding's field or one around it, or its file; empty: any
+	Reason string `json:"reason"` // why the warning does not matter here
+	Until  Date   `json:"until"`  // last day on which this holds; empty: for ever
+}
+
+// Digest identifies the spec with every default filled in. What is suppressed
+// changes nothing that is rendered.
+func (s *Spec) Digest() string {
+	meant := *s
+	meant.Suppress = nil
+	return lockfile.Digest(strictyaml.Encode(meant, nil))
+}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -18,7 +19,7 @@ const base = `apiVersion: kasgen/v1
 gitlab:
   url: https://gitlab.example.com
 names:
-  kas: kas.example.com
+  kas: kas.gitlab.example.com
 `
 
 // faults are specs and their findings as "line:column code". Where a case does
@@ -45,16 +46,16 @@ func faults() map[string]struct {
 		"duration":            {"timeouts:\n  idle: 2 hours\n", []string{"7:9 KAS1008"}},
 		"date":                {"agents:\n  removeAfter: 31.1.2027\n", []string{"7:16 KAS1008"}},
 		"alias in itself":     {"migration: &m\n  keep: *m\n", []string{"7:9 KAS1009"}},
-		"another version":     {"apiVersion: kasgen/v2\ngitlab: {url: 'https://g.example.com'}\nnames: {kas: k.example.com}\n", []string{"1:13 KAS1401"}},
+		"another version":     {"apiVersion: kasgen/v2\ngitlab: {url: 'https://g.example.com'}\nnames: {kas: k.g.example.com}\n", []string{"1:13 KAS1401"}},
 		"nothing":             {"apiVersion:", []string{"1:1 KAS1401", "1:1 KAS1402", "1:1 KAS1402"}},
 		"no kas name":         {"apiVersion: kasgen/v1\ngitlab: {url: 'https://g.example.com'}\nnames: {kas: ''}\n", []string{"3:14 KAS1402"}},
 		"no listen":           {"loadBalancer:\n  listen: []\n", []string{"7:11 KAS1402"}},
 		"empty redis":         {"kas:\n  redis: {}\n", []string{"7:10 KAS1402"}},
 		"half a pair":         {"kas:\n  redis:\n    address: r:1\n    tls: {keyFile: /k}\n", []string{"9:10 KAS1402"}},
 		"sentinel":            {"kas:\n  redis:\n    sentinel:\n      addresses: []\n", []string{"8:5 KAS1402", "9:18 KAS1402"}},
-		"URL":                 {"apiVersion: kasgen/v1\ngitlab: {url: gitlab.example.com}\nnames: {kas: k.example.com}\n", []string{"2:15 KAS1403"}},
-		"URL with user":       {"apiVersion: kasgen/v1\ngitlab: {url: 'https://a:b@g.example.com'}\nnames: {kas: k.example.com}\n", []string{"2:15 KAS1403"}},
-		"external URL":        {"apiVersion: kasgen/v1\ngitlab: {url: 'https://g.example.com', externalURL: g}\nnames: {kas: k.example.com}\n", []string{"2:53 KAS1403"}},
+		"URL":                 {"apiVersion: kasgen/v1\ngitlab: {url: gitlab.example.com}\nnames: {kas: k.g.example.com}\n", []string{"2:15 KAS1403"}},
+		"URL with user":       {"apiVersion: kasgen/v1\ngitlab: {url: 'https://a:b@g.example.com'}\nnames: {kas: k.g.example.com}\n", []string{"2:15 KAS1403"}},
+		"external URL":        {"apiVersion: kasgen/v1\ngitlab: {url: 'https://g.example.com', externalURL: g}\nnames: {kas: k.g.example.com}\n", []string{"2:53 KAS1403"}},
 		"name with scheme":    {"apiVersion: kasgen/v1\ngitlab: {url: 'https://g.example.com'}\nnames: {kas: 'https://k.example.com'}\n", []string{"3:14 KAS1404"}},
 		"name in capitals":    {"apiVersion: kasgen/v1\ngitlab: {url: 'https://g.example.com'}\nnames: {kas: KAS.example.com}\n", []string{"3:14 KAS1404"}},
 		"name is address":     {"apiVersion: kasgen/v1\ngitlab: {url: 'https://g.example.com'}\nnames: {kas: 192.0.2.1}\n", []string{"3:14 KAS1404"}},
@@ -107,7 +108,27 @@ func faults() map[string]struct {
 		"cleartext": {
 			"loadBalancer: {tls: terminate, nodes: ['10.0.0.1:9443']}\nedge: {listen: ':9443'}\n", []string{"6:21 KAS1516"},
 		},
-		"external TLS": {"loadBalancer: {kind: external-tcp, tls: terminate}\n", []string{"6:41 KAS1517"}},
+		"external TLS":         {"loadBalancer: {kind: external-tcp, tls: terminate}\n", []string{"6:41 KAS1517"}},
+		"name beside GitLab's": {"apiVersion: kasgen/v1\ngitlab: {url: 'http://127.0.0.1:80', externalURL: 'https://G.example.com'}\nnames: {kas: k.example.com}\n", []string{"3:14 KAS1701"}},
+		"name is near":         {"apiVersion: kasgen/v1\ngitlab: {url: 'https://g.example.com'}\nnames: {kas: kg.example.com}\n", []string{"3:14 KAS1701"}},
+		"GitLab by http":       {"apiVersion: kasgen/v1\ngitlab: {url: 'http://localhost', externalURL: 'http://g.example.com'}\nnames: {kas: k.g.example.com}\n", []string{"2:48 KAS1702"}},
+		"calls by http":        {"apiVersion: kasgen/v1\ngitlab: {url: 'http://Inner:8080', externalURL: 'https://g.example.com'}\nnames: {kas: k.g.example.com}\n", []string{"2:15 KAS1703"}},
+		"both by http":         {"apiVersion: kasgen/v1\ngitlab: {url: 'http://g.example.com'}\nnames: {kas: k.g.example.com}\n", []string{"2:15 KAS1702", "2:15 KAS1703"}},
+		"removal is over":      {"agents: {removeAfter: 2026-01-30}\n", []string{"6:23 KAS1704"}},
+		"removal is today":     {"agents: {removeAfter: 2026-01-31}\n", nil},
+		"CA for GitLab's kas":  {"tls: {source: developmentCA}\nkas: {kind: gitlab, redis: {address: 'r:1'}}\n", []string{"6:15 KAS1705"}},
+		"CA for nodes":         {"tls: {source: developmentCA}\nkas: {redis: {address: 'r:1'}}\nloadBalancer: {nodes: ['127.0.0.1:9443', '127.0.0.1:9444']}\n", []string{"6:15 KAS1705"}},
+		"idle for agents only": {"timeouts: {idle: 5m}\n", []string{"6:18 KAS1706"}},
+		"suppress, unknown":    {"suppress:\n- {code: KAS1710, reason: r}\n- {code: kas1701, reason: r}\n", []string{"7:10 KAS1801", "8:10 KAS1801"}},
+		"suppress an error":    {"suppress: [{code: KAS1501, reason: r}, {code: KAS1804, reason: r}, {code: KAS3101, reason: r}]\n", []string{"6:19 KAS1802", "6:47 KAS1802", "6:75 KAS1802"}},
+		"suppress, no code":    {"suppress: [{reason: r}]\n", []string{"6:12 KAS1402"}},
+		"suppress, no reason":  {"timeouts: {idle: 5m}\nsuppress: [{code: KAS1706, reason: ' '}, {code: KAS1706}]\n", []string{"6:18 KAS1706", "7:36 KAS1803", "7:49 KAS1803"}},
+		"suppress nothing":     {"timeouts: {idle: 5m}\nsuppress:\n- {code: KAS1706, field: time, reason: r}\n- {code: KAS1516, reason: r}\n", []string{"6:18 KAS1706", "8:3 KAS1804", "9:3 KAS1804"}},
+		"suppress, not known":  {"edge: {listen: x}\nsuppress: [{code: KAS1706, reason: r}]\n", []string{"6:16 KAS1405"}},
+		"suppress, ended":      {"timeouts: {idle: 5m}\nsuppress: [{code: KAS1706, reason: r, until: 2026-01-30}]\n", []string{"6:18 KAS1706", "7:46 KAS1805"}},
+		"suppress":             {"timeouts: {idle: 5m}\nsuppress: [{code: KAS1706, reason: r}]\n", []string{"6:18 KAS1706 suppressed"}},
+		"suppress in a field":  {"timeouts: {idle: 5m}\nsuppress: [{code: KAS1706, field: timeouts, reason: r, until: 2026-01-31}]\n", []string{"6:18 KAS1706 suppressed"}},
+		"suppress in the file": {"timeouts: {idle: 5m}\nsuppress: [{code: KAS1706, field: k.yaml, reason: r}]\n", []string{"6:18 KAS1706 suppressed"}},
 		"all at once": {
 			"tls:\n  source: acme\n  colour: red\nloadBalancer:\n  kind: external-http\n  listen: ['0.0.0.0:99999']\nkas:\n  pathPrefix: k\n  listen: {api: '127.0.0.1:8150'}\ntimeouts: {idle: soon}\n",
 			[]string{"7:11 KAS1506", "8:3 KAS1005", "10:9 KAS1502", "11:12 KAS1405", "13:15 KAS1410", "14:17 KAS1501", "15:18 KAS1008"},
@@ -124,10 +145,14 @@ func TestFaults(t *testing.T) {
 			if !strings.HasPrefix(in, "apiVersion") {
 				in = base + in
 			}
-			s, fs := spec.Read("k.yaml", []byte(in), nil)
+			s, fs := spec.ReadOn(time.Date(2026, 1, 31, 23, 0, 0, 0, time.UTC), "k.yaml", []byte(in), nil)
 			var got []string
 			for _, f := range fs {
-				got = append(got, strings.TrimPrefix(f.String(), "k.yaml:")+" "+f.Code)
+				line := strings.TrimPrefix(f.String(), "k.yaml:") + " " + f.Code
+				if f.Suppressed != nil {
+					line += " suppressed"
+				}
+				got = append(got, line)
 				if f.What == "" || f.Why == "" || f.Fix == "" {
 					t.Errorf("%v: without reason or fix", f)
 				}
@@ -149,7 +174,7 @@ func TestEveryCodeHasACase(t *testing.T) {
 	covered := map[string]bool{}
 	for _, tc := range faults() {
 		for _, w := range tc.want {
-			_, code, _ := strings.Cut(w, " ")
+			code := strings.Fields(w)[1]
 			covered[code] = true
 		}
 	}
@@ -170,14 +195,14 @@ func TestEveryCodeHasACase(t *testing.T) {
 func TestOverrides(t *testing.T) {
 	t.Parallel()
 	s, fs := spec.Read("k.yaml", []byte(base), []spec.Override{
-		{Field: "names.kas", Text: "other.example.com", Source: "--kas-name"},
+		{Field: "names.kas", Text: "other.gitlab.example.com", Source: "--kas-name"},
 		{Field: "timeouts.idle", Text: "3h", Source: "KASGEN_TIMEOUTS_IDLE"},
 		{Field: "loadBalancer.shareWithGitLab.enabled", Text: "true", Source: "--x"},
 	})
 	if len(fs) > 0 {
 		t.Fatal(fs)
 	}
-	if got := fmt.Sprint(s.Names.KAS, " ", s.Timeouts.Idle, " ", s.LoadBalancer.ShareWithGitLab.Enabled); got != "other.example.com 10800000000000 true" {
+	if got := fmt.Sprint(s.Names.KAS, " ", s.Timeouts.Idle, " ", s.LoadBalancer.ShareWithGitLab.Enabled); got != "other.gitlab.example.com 10800000000000 true" {
 		t.Error(got)
 	}
 	// A fault of an override is at the override, and reported once.

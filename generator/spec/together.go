@@ -20,6 +20,7 @@ func (c *checker) together() {
 	c.certificates()
 	c.agents()
 	c.overlap()
+	c.advice()
 }
 
 func (c *checker) httpBalancer() {
@@ -148,14 +149,16 @@ func (c *checker) certificates() {
 	}
 }
 
+// leastIdle is what agents need: agentk pings each 55 s without streams, and a
+// shorter limit would cut it.
+const leastIdle = 2 * time.Minute
+
 func (c *checker) agents() {
 	if c.spec.Agents.Websocket == WebsocketRemove && c.spec.Agents.RemoveAfter != "" {
 		c.add(CodeRemoveAfter, "agents.removeAfter", "agents.removeAfter is set although WebSocket is removed already",
 			"it is the day on which people mean to remove it", "remove it, or use agents.websocket: keep")
 	}
-	// agentk pings each 55 s without streams; a shorter limit would cut it.
-	const least = 2 * time.Minute
-	if idle := time.Duration(c.spec.Timeouts.Idle); idle > 0 && idle < least {
+	if idle := time.Duration(c.spec.Timeouts.Idle); idle > 0 && idle < leastIdle {
 		c.add(CodeIdle, "timeouts.idle", fmt.Sprintf("timeouts.idle is %v", idle),
 			"agents are silent for up to a minute between pings, and would be cut", "write 2m or more")
 	}

@@ -50,6 +50,15 @@ type Finding struct {
 	What  string `json:"what"`
 	Why   string `json:"why,omitempty"`
 	Fix   string `json:"fix,omitempty"`
+	// Suppressed says that somebody takes the finding as known; it is then
+	// listed and counts for nothing.
+	Suppressed *Suppression `json:"suppressed,omitempty"`
+}
+
+// Suppression is why a finding counts for nothing.
+type Suppression struct {
+	Reason string `json:"reason"`
+	Until  string `json:"until,omitempty"` // a day, 2027-01-31, or empty
 }
 
 // Error is the finding on one line, without reason and fix.
