@@ -1,0 +1,238 @@
+package native_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"kasgen/runtime/balancer/balancertest"
+	"kasgen/runtime/native"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// free is an address that nobody listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// echo sends back what it is sent.
+func echo(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var work sync.WaitGroup
+	t.Cleanup(func() { ln.Close(); work.Wait() })
+	work.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			work.Go(func() { defer c.Close(); _, _ = io.Copy(c, c) })
+		}
+	})
+	return ln.Addr().String()
+}
+
+func files(t *testing.T, bind, backend string) map[native.Kind]string {
+	dir := t.TempDir()
+	module := ""
+	if m := "/usr/lib/nginx/modules/ngx_stream_module.so"; exists(m) {
+		module = "load_module " + m + ";\n"
+	}
+	texts := map[native.Kind]string{
+		native.Nginx: fmt.Sprintf(`%sworker_processes 1;
+pid %s/nginx.pid;
+error_log stderr notice;
+worker_shutdown_timeout 20s;
+events {}
+stream { server { listen %s; proxy_pass %s; } }
+`, module, dir, bind, backend),
+		native.HAProxy: fmt.Sprintf(`global
+    hard-stop-after 20s
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1m
+    timeout server 1m
+frontend f
+    bind %s
+    default_backend b
+backend b
+    server s %s
+`, bind, backend),
+	}
+	paths := map[native.Kind]string{}
+	for kind, text := range texts {
+		paths[kind] = filepath.Join(dir, string(kind)+".conf")
+		if err := os.WriteFile(paths[kind], []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return paths
+}
+
+func exists(path string) bool { _, err := os.Stat(path); return err == nil }
+
+func read(t *testing.T, kind native.Kind, path string) native.Config {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := native.ReadNginx
+	if kind == native.HAProxy {
+		reader = native.ReadHAProxy
+	}
+	c, err := reader(path, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func talk(t *testing.T, c net.Conn, text string) {
+	t.Helper()
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(text))
+	_, err := io.WriteString(c, text)
+	if err == nil {
+		_, err = io.ReadFull(c, got)
+	}
+	if err != nil || string(got) != text {
+		t.Fatalf("sent %q, got %q, %v", text, got, err)
+	}
+}
+
+// TestProcess has a connection open through a reload and while the program
+// drains.
+func TestProcess(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []native.Kind{native.Nginx, native.HAProxy} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			balancertest.Native(t, string(kind))
+			bind, backend := free(t), echo(t)
+			config := read(t, kind, files(t, bind, backend)[kind])
+			if diff := cmp.Diff([]string{bind}, config.Binds); diff != "" {
+				t.Fatal(diff)
+			}
+			p, err := native.Find(config, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Check(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			x, err := p.Start(t.Context(), slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := net.Dial("tcp", bind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			talk(t, c, "before")
+			if err := x.Reload(t.Context()); err != nil {
+				t.Error(err)
+			}
+			talk(t, c, "after a reload")
+			drained := make(chan error, 1)
+			go func() {
+				ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+				defer cancel()
+				drained <- x.Drain(ctx)
+			}()
+			talk(t, c, "while draining")
+			c.Close()
+			if err := <-drained; err != nil {
+				t.Error(err)
+			}
+			if c, err := net.Dial("tcp", bind); err == nil {
+				c.Close()
+				t.Error("somebody still listens")
+			}
+		})
+	}
+}
+
+func TestCheckRefuses(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []native.Kind{native.Nginx, native.HAProxy} {
+		balancertest.Native(t, string(kind))
+		path := files(t, free(t), "127.0.0.1:9")[kind]
+		config := read(t, kind, path)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, bytes.ReplaceAll(data, []byte("timeout connect"), []byte("timeout conect")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if kind == native.Nginx {
+			if err := os.WriteFile(path, bytes.ReplaceAll(data, []byte("proxy_pass"), []byte("proxy_pas")), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p, err := native.Find(config, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Check(t.Context()); err == nil || !strings.Contains(err.Error(), string(kind)+" refuses "+path) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+func TestMissing(t *testing.T) {
+	t.Parallel()
+	_, err := native.Find(native.Config{Kind: "no-such-program", Path: "x.cfg"}, t.TempDir())
+	if !errors.Is(err, native.ErrMissing) || !strings.Contains(err.Error(), "install the Debian package no-such-program") {
+		t.Error(err)
+	}
+}
+
+// TestPortTaken ends with what the program says, and leaves nothing behind.
+func TestPortTaken(t *testing.T) {
+	t.Parallel()
+	taken := echo(t)
+	for _, kind := range []native.Kind{native.Nginx, native.HAProxy} {
+		balancertest.Native(t, string(kind))
+		config := read(t, kind, files(t, taken, "127.0.0.1:9")[kind])
+		config.Binds = []string{free(t)} // on which nobody will listen
+		p, err := native.Find(config, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x, err := p.Start(t.Context(), slog.New(slog.DiscardHandler)); err == nil {
+			x.Kill()
+			t.Errorf("%s starts on a port that is taken", kind)
+		} else if !strings.Contains(err.Error(), "ended at once") {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
