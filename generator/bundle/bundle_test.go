@@ -1,18 +1,13 @@
 package bundle_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
@@ -21,20 +16,6 @@ import (
 	"kasgen/internal/diag"
 	"kasgen/internal/lockfile"
 )
-
-// killed is set in the process that TestKilled kills.
-const killed = "KASGEN_TEST_WRITE"
-
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(killed); dir != "" {
-		for i := 0; ; i++ {
-			if _, err := make2(fmt.Sprint(i%2)).Write(dir, true); err != nil {
-				panic(err) // ends the process that the test started
-			}
-		}
-	}
-	m.Run()
-}
 
 // make2 is a bundle of two files that both hold word.
 func make2(word string) *bundle.Bundle {
@@ -83,20 +64,34 @@ func TestWrite(t *testing.T) {
 	if c, err = write(t, make2("new"), dir, false); err != nil || len(c.Changes) != 3 {
 		t.Fatalf("a change: %+v, %v", c, err)
 	}
-	if got := read(t, dir, "z/one") + read(t, filepath.Join(filepath.Dir(dir), ".bundle.previous"), "a/two"); got != "new\nold\n" {
-		t.Errorf("new and previous are %q", got)
+	if got := read(t, dir, "z/one") + read(t, kept(dir, 1), "a/two") + read(t, kept(dir, 2), "a/two"); got != "new\nold\nnew\n" {
+		t.Errorf("the directory and its generations are %q", got)
 	}
-	entries, err := os.ReadDir(filepath.Dir(dir))
+	if d := cmp.Diff([]string{".bundle.generations", "bundle"}, names(t, filepath.Dir(dir))); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"000001", "000002", "lock"}, names(t, filepath.Dir(kept(dir, 1)))); d != "" {
+		t.Error(d)
+	}
+}
+
+// names lists a directory.
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
+	var list []string
 	for _, e := range entries {
-		names = append(names, e.Name())
+		list = append(list, e.Name())
 	}
-	if d := cmp.Diff([]string{".bundle.lock", ".bundle.previous", "bundle"}, names); d != "" {
-		t.Error(d)
-	}
+	return list
+}
+
+// kept is where a generation of dir lies.
+func kept(dir string, n int) string {
+	return filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+".generations", fmt.Sprintf("%06d", n))
 }
 
 func TestGuard(t *testing.T) {
@@ -240,15 +235,32 @@ func TestTxtar(t *testing.T) {
 	}
 }
 
-// TestConcurrent holds writers to one at a time, and what is left to a whole
-// bundle.
+// TestConcurrent holds writers to one at a time, the others to being told, and
+// what is left to a whole bundle.
 func TestConcurrent(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "bundle")
+	inside, out := make(chan bool), make(chan bool)
 	var wg sync.WaitGroup
+	var first sync.Once
+	wg.Go(func() {
+		_, err := make2("first").WriteStepped(func() { first.Do(func() { close(inside); <-out }) }, false, dir, false)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-inside
+	if _, err := make2("second").Write(dir, false); fmt.Sprint(codes(err)) != "[bundle KAS1605]" || !strings.Contains(fmt.Sprintf("%+v", err), "somebody else") {
+		t.Errorf("while another writes: %v", err)
+	}
+	if _, err := bundle.Rollback(dir, 0, false); fmt.Sprint(codes(err)) != "[bundle KAS1605]" {
+		t.Errorf("while another writes: %v", err)
+	}
+	close(out)
+	wg.Wait()
 	for i := range 8 {
 		wg.Go(func() {
-			if _, err := make2(fmt.Sprint(i)).Write(dir, false); err != nil {
+			if _, err := make2(fmt.Sprint(i)).Write(dir, false); err != nil && fmt.Sprint(codes(err)) != "[bundle KAS1605]" {
 				t.Error(err)
 			}
 		})
@@ -268,46 +280,5 @@ func whole(t *testing.T, dir string) {
 	d, err := lock.Verify(dir)
 	if err != nil || !d.Empty() || read(t, dir, "a/two") != read(t, dir, "z/one") {
 		t.Errorf("not whole: %+v, %v", d, err)
-	}
-}
-
-// TestKilled kills a process that writes without end, at moments that differ,
-// and holds what it leaves to a whole bundle each time.
-func TestKilled(t *testing.T) {
-	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "bundle")
-	if _, err := write(t, make2("first"), dir, false); err != nil {
-		t.Fatal(err)
-	}
-	for i := range 20 {
-		var stderr bytes.Buffer
-		cmd := exec.CommandContext(t.Context(), os.Args[0])
-		cmd.Env = append(os.Environ(), killed+"="+dir)
-		cmd.Stderr = &stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		before := read(t, dir, lockfile.Name)
-		for deadline := time.Now().Add(10 * time.Second); read(t, dir, lockfile.Name) == before; {
-			if time.Now().After(deadline) {
-				t.Fatalf("the process wrote nothing: %s", &stderr)
-			}
-		}
-		// The moment of the kill walks through a write, which takes some ms.
-		for until := time.Now().Add(time.Duration(i) * 300 * time.Microsecond); time.Now().Before(until); {
-			runtime.Gosched()
-		}
-		if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait() // it was killed
-		whole(t, dir)
-	}
-	if _, err := write(t, make2("last"), dir, false); err != nil {
-		t.Fatal(err)
-	}
-	entries, err := filepath.Glob(filepath.Join(filepath.Dir(dir), ".bundle.new-*"))
-	if err != nil || len(entries) > 0 {
-		t.Errorf("left behind: %v", entries)
 	}
 }

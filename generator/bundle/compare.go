@@ -1,19 +1,18 @@
 package bundle
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
-	"github.com/rogpeppe/go-internal/diff"
-
+	"kasgen/internal/diag"
 	"kasgen/internal/lockfile"
 )
 
-// Comparison is how a directory differs from a bundle.
+// Comparison is how a directory differs from what it is to become: a bundle,
+// one of its generations, or another directory.
 type Comparison struct {
 	Changes []Change
 	// Manifest is the directory's own, nil where it has none that can be read.
@@ -24,61 +23,89 @@ type Comparison struct {
 	Foreign bool
 	// Broken says why the manifest cannot be read.
 	Broken error
+	// From is the generation that a rollback goes back to; 0 elsewhere.
+	From int
+	// Generation is the one that was made; 0 where nothing was written.
+	Generation int
+	// Warnings are of the generations, not of the files.
+	Warnings diag.Findings
+
+	before, after []entry
+	held          bool // the directory holds generation From
 }
-
-// Change is one file that is not as the bundle has it.
-type Change struct {
-	Path string     `json:"path"`
-	Kind ChangeKind `json:"kind"`
-	old  []byte
-	new  []byte
-}
-
-// ChangeKind is what happens to a file.
-type ChangeKind string
-
-// The kinds.
-const (
-	Added   ChangeKind = "added"
-	Changed ChangeKind = "changed"
-	Removed ChangeKind = "removed"
-)
 
 // Compare looks at dir, which may be missing, and changes nothing.
 func (b *Bundle) Compare(dir string) (*Comparison, error) {
+	var after []entry
+	for _, f := range b.All() {
+		after = append(after, entry{path: f.Path, mode: FileMode, data: f.Data})
+	}
+	return compareWith(dir, after)
+}
+
+// CompareDirectories is what makes to out of from. Both must exist.
+func CompareDirectories(from, to string) (*Comparison, error) {
 	c := &Comparison{}
+	var err error
+	if c.before, err = loadDirectory(from); err != nil {
+		return nil, fmt.Errorf("comparing %s with %s: %w", from, to, err)
+	}
+	if c.after, err = loadDirectory(to); err != nil {
+		return nil, fmt.Errorf("comparing %s with %s: %w", from, to, err)
+	}
+	c.Changes = changes(c.before, c.after)
+	return c, nil
+}
+
+func loadDirectory(dir string) ([]entry, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a directory", dir)
+	}
+	real, err := filepath.EvalSymlinks(dir) // a walk does not follow the link that it begins at
+	if err != nil {
+		return nil, err
+	}
+	return load(real)
+}
+
+// compareWith compares dir with after. Files of dir that neither its manifest
+// nor after names are no changes: they are in Edited.
+func compareWith(dir string, after []entry) (*Comparison, error) {
+	c := &Comparison{after: after}
+	dir, err := resolve(dir)
+	if err != nil {
+		return nil, fmt.Errorf("comparing: %w", err)
+	}
 	if err := c.readManifest(dir); err != nil {
 		return nil, err
 	}
+	var paths []string
 	listed := map[string]bool{}
-	for _, f := range b.All() {
-		listed[f.Path] = true
-		old, mode, err := readRegular(filepath.Join(dir, filepath.FromSlash(f.Path)))
+	for _, e := range after {
+		paths, listed[e.path] = append(paths, e.path), true
+	}
+	if c.Manifest != nil {
+		for _, e := range c.Manifest.Files {
+			if !listed[e.Path] {
+				paths = append(paths, e.Path)
+			}
+		}
+	}
+	for _, path := range paths {
+		data, mode, err := readEntry(filepath.Join(dir, filepath.FromSlash(path)))
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			c.Changes = append(c.Changes, Change{Path: f.Path, Kind: Added, new: f.Data})
+		case missing(err):
 		case err != nil:
 			return nil, fmt.Errorf("comparing with %s: %w", dir, err)
-		case !bytes.Equal(old, f.Data) || mode != FileMode:
-			c.Changes = append(c.Changes, Change{Path: f.Path, Kind: Changed, old: old, new: f.Data})
+		default:
+			c.before = append(c.before, entry{path: path, mode: mode, data: data})
 		}
 	}
-	if c.Manifest == nil {
-		return c, nil
-	}
-	for _, e := range c.Manifest.Files {
-		if listed[e.Path] {
-			continue
-		}
-		old, _, err := readRegular(filepath.Join(dir, filepath.FromSlash(e.Path)))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("comparing with %s: %w", dir, err)
-		}
-		c.Changes = append(c.Changes, Change{Path: e.Path, Kind: Removed, old: old})
-	}
+	c.Changes = changes(c.before, after)
 	return c, nil
 }
 
@@ -93,13 +120,16 @@ func (c *Comparison) readManifest(dir string) error {
 		return nil
 	}
 	path := filepath.Join(dir, lockfile.Name)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	data, mode, err := readEntry(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		c.Foreign = true
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("comparing with %s: %w", dir, err)
+	case !mode.IsRegular():
+		c.Broken = fmt.Errorf("%s is no regular file", path)
+		return nil
 	}
 	if c.Manifest, c.Broken = lockfile.Read(path, data); c.Broken != nil {
 		return nil
@@ -108,36 +138,33 @@ func (c *Comparison) readManifest(dir string) error {
 	return err
 }
 
-// Same says whether dir is the bundle, no more and no less.
+// Same says whether dir is what it is to become, no more and no less.
 func (c *Comparison) Same() bool {
+	if c.From > 0 {
+		return c.held
+	}
 	return len(c.Changes) == 0 && c.Edited.Empty() && !c.Foreign && c.Broken == nil
 }
 
-// Diff is the changes in unified form, from the directory to the bundle.
+// Diff is the changes in unified form, from the directory as it is.
 func (c *Comparison) Diff() []byte {
 	var out []byte
 	for _, change := range c.Changes {
-		before, after := "a/"+change.Path, "b/"+change.Path
-		if change.Kind == Added {
-			before = "/dev/null"
-		}
-		if change.Kind == Removed {
-			after = "/dev/null"
-		}
-		out = append(out, diff.Diff(before, change.old, after, change.new)...)
+		out = append(out, change.diff()...)
 	}
 	return out
 }
 
-// readRegular reads a file; anything but a regular one reads as empty.
-func readRegular(path string) ([]byte, fs.FileMode, error) {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return nil, 0, err
+// Before and After are the files that are compared, by path.
+func (c *Comparison) Before() map[string][]byte { return byPath(c.before) }
+
+// After is what the directory is to become.
+func (c *Comparison) After() map[string][]byte { return byPath(c.after) }
+
+func byPath(list []entry) map[string][]byte {
+	files := map[string][]byte{}
+	for _, e := range list {
+		files[e.path] = e.data
 	}
-	if !info.Mode().IsRegular() {
-		return nil, info.Mode(), nil
-	}
-	data, err := os.ReadFile(path)
-	return data, info.Mode(), err
+	return files
 }

@@ -5,9 +5,14 @@ package bundle
 import (
 	"errors"
 	"os"
+	"syscall"
 )
 
 func exchange(_, _ string) error { return errors.ErrUnsupported }
 
-// waitLock is for Linux, where instances run; elsewhere people render by hand.
-func waitLock(*os.File) error { return nil }
+// tryLock is for Linux, where instances run; elsewhere people render by hand.
+func tryLock(*os.File) (held bool, err error) { return true, nil }
+
+func release(*os.File) error { return nil }
+
+func notDirectory(err error) bool { return errors.Is(err, syscall.ENOTDIR) }

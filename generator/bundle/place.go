@@ -6,92 +6,123 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+
+	"kasgen/internal/diag"
 )
 
-// place is a bundle's directory and what lies beside it.
-type place struct{ dir string }
-
-// name is the name of something beside the directory.
-func (p place) name(suffix string) string { return "." + filepath.Base(p.dir) + "." + suffix }
-
-func (p place) beside(suffix string) string {
-	return filepath.Join(filepath.Dir(p.dir), p.name(suffix))
+// place is a bundle's directory and what lies beside it: .NAME.generations,
+// with a directory for each generation, the newest a copy of what was written
+// last; and, while somebody writes or where somebody was killed, what is not
+// finished.
+//
+//	b                           the bundle
+//	.b.generations/000011       a generation
+//	.b.generations/000012       the newest: b, as long as nobody edits b
+//	.b.generations/lock         held by whoever writes
+//	.b.generations/filling      a generation that is being written
+//	.b.generations/work/dir     one that is whole; what b was, once exchanged
+//	.b.generations/work/copy    the same, to become 000013
+//	.b.generations/work/old     what b was, where nothing can be exchanged
+//	.b.generations/trash-1      something that is being removed
+type place struct {
+	dir  string
+	disk disk
 }
 
-// lock keeps two runs from writing the same directory: the second waits. The kernel drops it
+// The names below .NAME.generations.
+const (
+	lockName    = "lock"
+	fillingName = "filling"
+	workName    = "work"
+	trashName   = "trash-"
+)
+
+// at is a path beside the directory.
+func (p place) at(names ...string) string {
+	beside := filepath.Join(filepath.Dir(p.dir), "."+filepath.Base(p.dir)+".generations")
+	return filepath.Join(append([]string{beside}, names...)...)
+}
+
+// find resolves dir, which need not exist.
+func find(dir string) (place, error) {
+	real, err := resolve(dir)
+	if err != nil {
+		return place{}, err
+	}
+	if filepath.Dir(real) == real {
+		return place{}, fmt.Errorf("%s has no name of its own", real)
+	}
+	info, err := os.Lstat(real)
+	if err == nil && !info.IsDir() {
+		return place{}, fmt.Errorf("%s is not a directory", dir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return place{}, err
+	}
+	return place{dir: real}, nil
+}
+
+// lock keeps two runs from writing the same directory. The kernel drops it
 // when the process ends, however it ends.
 func (p place) lock() (unlock func(), err error) {
-	f, err := os.OpenFile(p.beside("lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err := os.MkdirAll(p.at(), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(p.at(lockName), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	if err := waitLock(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("locking %s: %w", f.Name(), err), f.Close())
-	}
-	return func() { _ = f.Close() }, nil // nothing was written to it
-}
-
-// recover finishes what a run that was killed left behind. The lock is held,
-// so nobody is writing.
-func (p place) recover() error {
-	_, err := os.Lstat(p.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		// Killed between the two renames of swapByRename.
-		err = os.Rename(p.beside("previous"), p.dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil // there never was one
-		}
-	}
-	if err != nil {
-		return err
-	}
-	entries, err := os.ReadDir(filepath.Dir(p.dir))
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if ok, err := filepath.Match(p.name("new-*"), e.Name()); err == nil && ok && e.IsDir() {
-			if err := os.RemoveAll(filepath.Join(filepath.Dir(p.dir), e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// swap puts fresh in the directory's place and keeps the old one as previous.
-func (p place) swap(fresh string) error {
-	previous := p.beside("previous")
-	_, err := os.Lstat(p.dir)
+	held, err := tryLock(f)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		err = os.Rename(fresh, p.dir)
 	case err != nil:
-	default:
-		err = exchange(fresh, p.dir)
-		if errors.Is(err, errors.ErrUnsupported) {
-			err = p.swapByRename(fresh, previous)
-		} else if err == nil {
-			// fresh now holds the old bundle.
-			if err = os.RemoveAll(previous); err == nil {
-				err = os.Rename(fresh, previous)
-			}
-		}
+		return nil, errors.Join(fmt.Errorf("locking %s: %w", f.Name(), err), f.Close())
+	case !held:
+		return nil, errors.Join(p.busy(), f.Close())
 	}
-	return errors.Join(err, syncDir(filepath.Dir(p.dir)))
+	// Whose it is, for whoever finds it held; nobody reads it otherwise.
+	if err := errors.Join(f.Truncate(0), errOnly(f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0))); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() { _ = errors.Join(release(f), f.Close()) }, nil // closing would do, if no process inherited it
 }
 
-// swapByRename is for systems that cannot exchange two directories. Between
-// its renames there is no directory; recover puts the old one back.
-func (p place) swapByRename(fresh, previous string) error {
-	if err := os.RemoveAll(previous); err != nil {
-		return err
+func errOnly(_ int, err error) error { return err }
+
+func (p place) busy() error {
+	who := "another process"
+	if text, err := os.ReadFile(p.at(lockName)); err == nil {
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+			who = fmt.Sprintf("process %d", pid)
+		}
 	}
-	if err := os.Rename(p.dir, previous); err != nil {
-		return err
+	var fs diag.Findings
+	fs.Add(diag.Finding{Code: CodeBusy, Pos: diag.Pos{File: p.dir}, What: "somebody else is writing this directory",
+		Why: fmt.Sprintf("%s holds %s", who, p.at(lockName)), Fix: "try again when it has ended"})
+	return fs
+}
+
+// resolve is dir without symbolic links, so that the link stays and what it
+// points to is replaced. dir itself need not exist.
+func resolve(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
 	}
-	if err := os.Rename(fresh, p.dir); err != nil {
-		return errors.Join(err, os.Rename(previous, p.dir))
+	real, err := filepath.EvalSymlinks(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return abs, dangling(abs)
+	}
+	return real, err
+}
+
+// dangling refuses a link to nothing: a directory cannot take its place
+// without the link being lost.
+func dangling(path string) error {
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return fmt.Errorf("%s is a link to something that does not exist", path)
 	}
 	return nil
 }

@@ -1,11 +1,11 @@
 package bundle
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
+	"slices"
 
 	"kasgen/internal/diag"
 )
@@ -17,120 +17,188 @@ import (
 // The files are written to a directory beside dir and flushed to the disk, and
 // the two directories are exchanged in one step. Whoever looks, and whatever
 // is left after a SIGKILL or a power cut at any point, sees the old bundle or
-// the new one. The old directory stays, as .NAME.previous.
+// the new one. What dir was stays as a generation.
 func (b *Bundle) Write(dir string, force bool) (*Comparison, error) {
-	dir, err := resolve(dir)
+	return b.write(disk{}, dir, force)
+}
+
+func (b *Bundle) write(d disk, dir string, force bool) (*Comparison, error) {
+	p, err := find(dir)
 	if err != nil {
 		return nil, fmt.Errorf("writing the bundle: %w", err)
 	}
-	place := place{dir: dir}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return nil, fmt.Errorf("writing the bundle: %w", err)
-	}
-	unlock, err := place.lock()
-	if err != nil {
-		return nil, fmt.Errorf("writing the bundle: %w", err)
-	}
-	defer unlock()
-	if err := place.recover(); err != nil {
-		return nil, fmt.Errorf("writing the bundle: cleaning up after a run that was killed: %w", err)
-	}
-	c, err := b.Compare(dir)
+	p.disk = d
+	// A directory of somebody else's gets nothing beside it.
+	c, err := b.Compare(p.dir)
 	if err != nil {
 		return nil, err
 	}
+	if err := refused(c.Guard(dir), force, CodeForeign); err != nil && c.Foreign {
+		return nil, err
+	}
+	unlock, err := p.lock()
+	if err != nil {
+		return nil, writing(err)
+	}
+	defer unlock()
+	warnings, err := p.recover()
+	if err != nil {
+		return nil, fmt.Errorf("writing the bundle: cleaning up after a run that was killed: %w", err)
+	}
+	if c, err = b.Compare(p.dir); err != nil {
+		return nil, err
+	}
+	c.Warnings = warnings
 	if c.Same() {
 		return c, nil
 	}
-	if err := refused(c.Guard(dir), force); err != nil {
+	if err := refused(c.Guard(dir), force, CodeForeign); err != nil {
 		return nil, err
 	}
-	if err := b.replace(place); err != nil {
-		return nil, fmt.Errorf("writing the bundle: %w", err)
-	}
-	return c, nil
+	return p.finish(c, b.fill)
 }
 
-// refused are the findings that force does not overrule.
-func refused(found diag.Findings, force bool) error {
+// writing says what was being done, unless err is findings.
+func writing(err error) error {
+	if _, ok := errors.AsType[diag.Findings](err); ok {
+		return err
+	}
+	return fmt.Errorf("writing the bundle: %w", err)
+}
+
+// refused are the findings that force does not overrule: those with a code
+// that is never given up.
+func refused(found diag.Findings, force bool, never ...string) error {
 	if !force {
 		return found.Err()
 	}
 	var rest diag.Findings
 	for _, f := range found {
-		if f.Code == CodeForeign {
+		if slices.Contains(never, f.Code) {
 			rest.Add(f)
 		}
 	}
 	return rest.Err()
 }
 
-func (b *Bundle) replace(p place) (err error) {
-	fresh, err := os.MkdirTemp(filepath.Dir(p.dir), p.name("new-*"))
+// finish replaces the directory by what fill writes, and adds to c what came
+// of it.
+func (p place) finish(c *Comparison, fill func(disk, string) error) (*Comparison, error) {
+	if err := p.replace(fill); err != nil {
+		// Nothing is half done: what was not finished is taken away, and where
+		// that fails, too, the next run does it.
+		_, cleanup := p.recover()
+		return nil, errors.Join(writing(err), cleanup)
+	}
+	if err := p.prune(); err != nil {
+		return nil, writing(err)
+	}
+	more, err := p.empty()
 	if err != nil {
+		return nil, writing(err)
+	}
+	kept, err := p.numbers()
+	if err != nil {
+		return nil, writing(err)
+	}
+	c.Warnings = append(c.Warnings, more...)
+	c.Generation = newest(kept)
+	return c, nil
+}
+
+// replace lets fill write a new directory twice, once for the directory and
+// once as its generation, and puts it in place.
+func (p place) replace(fill func(disk, string) error) error {
+	filling, work := p.at(fillingName), p.at(workName)
+	if err := p.disk.mkdir(filling, 0o755); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(fresh)) }()
-	if err := b.fill(fresh); err != nil {
+	for _, name := range []string{"dir", "copy"} {
+		if err := fill(p.disk, filepath.Join(filling, name)); err != nil {
+			return err
+		}
+	}
+	if err := p.disk.sync(filling); err != nil {
 		return err
 	}
-	return p.swap(fresh)
+	if err := p.disk.rename(filling, work); err != nil {
+		return err
+	}
+	if err := p.disk.sync(p.at()); err != nil {
+		return err
+	}
+	if err := p.enter(); err != nil {
+		return err
+	}
+	for _, dir := range []string{work, filepath.Dir(p.dir)} {
+		if err := p.disk.sync(dir); err != nil {
+			return err
+		}
+	}
+	return p.settle()
+}
+
+// enter puts the new directory in place, and the old one in its.
+func (p place) enter() error {
+	fresh := p.at(workName, "dir")
+	present, err := exists(p.dir)
+	switch {
+	case err != nil:
+		return err
+	case !present:
+		return p.disk.rename(fresh, p.dir)
+	}
+	err = p.disk.exchange(fresh, p.dir)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	// For systems that cannot exchange two directories. Between the renames
+	// there is no directory; recover puts the old one back.
+	old := p.at(workName, "old")
+	if err := p.disk.rename(p.dir, old); err != nil {
+		return err
+	}
+	if err := p.disk.rename(fresh, p.dir); err != nil {
+		return errors.Join(err, p.disk.rename(old, p.dir))
+	}
+	return nil
 }
 
 // fill writes every file below dir, which is new, and flushes all of it.
-func (b *Bundle) fill(dir string) error {
-	// MkdirTemp makes directories private; programs that run as other users
-	// read this one.
-	if err := os.Chmod(dir, 0o755); err != nil {
+func (b *Bundle) fill(d disk, dir string) error {
+	if err := d.mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	folders := map[string]bool{dir: true}
+	folders := []string{dir}
 	for _, f := range b.All() {
 		path := filepath.Join(dir, filepath.FromSlash(f.Path))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		made, err := d.folders(dir, filepath.Dir(path))
+		if err != nil {
 			return err
 		}
-		folders[filepath.Dir(path)] = true
-		if err := writeSynced(path, f.Data); err != nil {
+		folders = append(folders, made...)
+		if err := d.write(path, bytes.NewReader(f.Data), FileMode); err != nil {
 			return err
 		}
 	}
-	for folder := range folders {
-		if err := syncDir(folder); err != nil {
+	for _, folder := range folders {
+		if err := d.sync(folder); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, FileMode)
-	if err != nil {
-		return err
+// folders makes the folders from root down to dir that are not there.
+func (d disk) folders(root, dir string) (made []string, err error) {
+	if dir == root {
+		return nil, nil
 	}
-	_, err = f.Write(data)
-	// Chmod, because the umask may have taken bits that the manifest lists.
-	return errors.Join(err, f.Chmod(FileMode), f.Sync(), f.Close())
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
+	if ok, err := exists(dir); ok || err != nil {
+		return nil, err
 	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// resolve is dir without symbolic links, so that the link stays and what it
-// points to is replaced. dir itself need not exist.
-func resolve(dir string) (string, error) {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
+	if made, err = d.folders(root, filepath.Dir(dir)); err != nil {
+		return nil, err
 	}
-	real, err := filepath.EvalSymlinks(abs)
-	if errors.Is(err, fs.ErrNotExist) {
-		return abs, nil
-	}
-	return real, err
+	return append(made, dir), d.mkdir(dir, 0o755)
 }
