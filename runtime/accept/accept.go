@@ -165,8 +165,8 @@ func (l *Listener) proxyHeader(c net.Conn) (net.Conn, error) {
 		return nil, err
 	}
 	conn := sniff.Replay(c, rest)
-	if header.Command.IsLocal() {
-		return conn, nil // the balancer's own health check
+	if header.Command.IsLocal() || header.SourceAddr == nil || header.DestinationAddr == nil {
+		return conn, nil // the balancer's own health check, or a client without an address
 	}
 	return &proxied{Conn: conn, remote: header.SourceAddr, local: header.DestinationAddr}, nil
 }

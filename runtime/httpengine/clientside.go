@@ -1,0 +1,208 @@
+package httpengine
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"kasgen/runtime/sniff"
+)
+
+// clientSide is the client's end of one exchange: its body is read and the
+// answer written within limits, on one goroutine each.
+type clientSide struct {
+	w      http.ResponseWriter
+	r      *http.Request
+	rc     *http.ResponseController
+	limits ClientLimits
+}
+
+func newClientSide(w http.ResponseWriter, r *http.Request, limits ClientLimits) *clientSide {
+	c := &clientSide{w: w, r: r, rc: http.NewResponseController(w), limits: limits}
+	if r.ProtoMajor == 1 {
+		_ = c.rc.EnableFullDuplex() // who has no such thing is duplex as it is
+	}
+	return c
+}
+
+// write passes a piece of the answer on, at once if flush is set.
+func (c *clientSide) write(p []byte, flush bool) error {
+	c.sending()
+	_, err := c.w.Write(p)
+	if err == nil && flush {
+		err = c.rc.Flush()
+	}
+	return err
+}
+
+// head passes the head on by itself.
+func (c *clientSide) head(status int, flush bool) error {
+	c.w.WriteHeader(status)
+	if !flush {
+		return nil
+	}
+	c.sending()
+	return c.rc.Flush()
+}
+
+func (c *clientSide) sending() {
+	if c.limits.Send > 0 {
+		_ = c.rc.SetWriteDeadline(time.Now().Add(c.limits.Send)) // a closed connection fails to write
+	}
+}
+
+// finish lifts the limits from what net/http writes next.
+func (c *clientSide) finish() {
+	if c.limits.Send > 0 {
+		_ = c.rc.SetWriteDeadline(time.Time{})
+	}
+}
+
+// set gives the answer a header. What is absent stays absent: net/http would
+// guess a type, and count a body that is empty.
+func (c *clientSide) set(h http.Header) {
+	to := c.w.Header()
+	for k, v := range h {
+		to[k] = v
+	}
+	for _, k := range []string{"Content-Type", "Content-Length"} {
+		if _, ok := to[k]; !ok {
+			to[k] = nil
+		}
+	}
+}
+
+// trailer gives the answer what follows its body.
+func (c *clientSide) trailer(h http.Header) {
+	for k, v := range h {
+		c.w.Header()[http.TrailerPrefix+k] = v
+	}
+}
+
+// cut ends the client's stream so that it cannot look complete.
+func (c *clientSide) cut() {
+	_ = c.rc.SetReadDeadline(time.Unix(1, 0)) // net/http waits for the body otherwise
+	if c.r.ProtoMajor == 1 && c.r.ProtoMinor == 0 {
+		// Its end would be that of the answer.
+		if conn, _, err := c.rc.Hijack(); err == nil {
+			sniff.Reset(conn)
+		}
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// body is a request's body as it is sent on. It remembers how the client
+// failed, and can be given up while somebody reads it.
+type body struct {
+	side   *clientSide
+	from   io.Reader
+	before func()      // called before each read
+	after  func(n int) // and after it, with what came
+	ended  func()      // called once at the end
+	mu     sync.Mutex
+	busy   bool
+	closed bool
+	idle   *sync.Cond
+	err    error
+}
+
+func newBody(side *clientSide, from io.Reader) *body {
+	b := &body{side: side, from: from, before: func() {}, after: func(int) {}, ended: func() {}}
+	b.idle = sync.NewCond(&b.mu)
+	return b
+}
+
+var errGivenUp = errors.New("the rest of the body is not wanted")
+
+func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	if b.err != nil || b.closed {
+		err := b.err
+		b.mu.Unlock()
+		if err == nil {
+			err = errGivenUp
+		}
+		return 0, err
+	}
+	b.busy = true
+	if b.side.limits.Body > 0 {
+		_ = b.side.rc.SetReadDeadline(time.Now().Add(b.side.limits.Body))
+	}
+	b.mu.Unlock()
+	b.before()
+	n, err := b.from.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errLate
+	}
+	b.mu.Lock()
+	b.busy = false
+	b.err = err
+	if b.closed && err != nil && err != io.EOF {
+		b.err = errGivenUp
+	}
+	if err == io.EOF && b.side.limits.Body > 0 && !b.closed {
+		_ = b.side.rc.SetReadDeadline(time.Time{})
+	}
+	b.idle.Broadcast()
+	b.mu.Unlock()
+	b.after(n)
+	if err == io.EOF {
+		b.ended()
+	}
+	return n, err
+}
+
+// Close gives up what has not been read, and wakes who reads it.
+func (b *body) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.closed = true
+		if b.err != io.EOF {
+			_ = b.side.rc.SetReadDeadline(time.Unix(1, 0))
+		}
+	}
+	return nil
+}
+
+// fault is how the client failed, nil if it did not.
+func (b *body) fault() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == nil || b.err == io.EOF || errors.Is(b.err, errGivenUp) {
+		return nil
+	}
+	return b.err
+}
+
+// fail says that the client's body is faulty for another reason than a read's.
+func (b *body) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.err = err
+	}
+}
+
+// settle gives the body up and waits until nobody reads it, so that the
+// handler may return. It then allows net/http a moment to read the rest: a
+// connection that is closed with bytes unread is reset, and the answer lost
+// with it.
+func (b *body) settle() {
+	_ = b.Close() // does not fail
+	b.mu.Lock()
+	for b.busy {
+		b.idle.Wait()
+	}
+	ended := b.err == io.EOF
+	b.mu.Unlock()
+	if !ended && b.side.r.ProtoMajor == 1 {
+		_ = b.side.rc.SetReadDeadline(time.Now().Add(lingerLimit))
+	}
+}
+
+// lingerLimit is net/http's own, for the same purpose.
+const lingerLimit = 500 * time.Millisecond

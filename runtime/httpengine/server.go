@@ -1,0 +1,194 @@
+package httpengine
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"kasgen/runtime/accept"
+	"kasgen/runtime/http1"
+	"kasgen/runtime/relay"
+	"kasgen/runtime/sniff"
+)
+
+// AnyProxy, as ServerOptions.Proxy, takes a PROXY header of either version.
+const AnyProxy = -1
+
+// ServerOptions say what a listener speaks and how long it waits.
+type ServerOptions struct {
+	Log *slog.Logger
+	// TLS ends TLS; nil is cleartext. Its NextProtos are the caller's, and so
+	// is GetConfigForClient, which may choose by name.
+	TLS *tls.Config
+	// HTTP1 and HTTP2 are what is spoken. Over TLS it is HTTP/2 where ALPN
+	// came to h2, and in cleartext where a connection begins with the preface.
+	HTTP1, HTTP2 bool
+	// Preface takes the preface for HTTP/2 over TLS, too, whatever ALPN came
+	// to, as HAProxy does.
+	Preface bool
+	// Proxy is the version of the PROXY header that every connection must
+	// begin with: 0 is none, AnyProxy either.
+	Proxy int
+	// Handshake limits PROXY header and TLS together, Header the head of a
+	// request, Idle the time between requests, and on HTTP/2 that without a
+	// stream; 0 is no limit.
+	Handshake, Header, Idle time.Duration
+	// MaxHeaderBytes bounds the head of a request; 0 is net/http's 1 MiB.
+	MaxHeaderBytes int
+	// MaxConcurrentStreams bounds the streams of one HTTP/2 connection; 0 is
+	// net/http's 250.
+	MaxConcurrentStreams uint32
+}
+
+// Server serves one listener.
+type Server struct {
+	options ServerOptions
+	accept  *accept.Listener
+	one     *http1.Server
+	two     *http.Server
+	queue   *sniff.Queue // of connections that speak HTTP/2
+	streams relay.Group
+
+	retire sync.Once
+}
+
+// NewServer takes connections from ln once Serve runs, and owns it.
+func NewServer(ln net.Listener, handler http.Handler, o ServerOptions) *Server {
+	s := &Server{options: o, queue: sniff.NewQueue(ln.Addr())}
+	handler = withTLS(handler)
+	s.one = http1.NewServer(ln.Addr(), refusePreface(handler), http1.Limits{Header: o.Header, Idle: o.Idle, MaxHeaderBytes: o.MaxHeaderBytes}, o.Log)
+	s.one.HTTP().ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return withClient(ctx, c.(*http1.Guard).Conn)
+	}
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true) // or encrypted: TLS has been ended before
+	s.two = &http.Server{
+		Handler:                      refuseConnect(handler),
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            o.Header,
+		IdleTimeout:                  o.Idle,
+		MaxHeaderBytes:               o.MaxHeaderBytes,
+		Protocols:                    protocols,
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: int(o.MaxConcurrentStreams)},
+		ErrorLog:                     slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+		ConnContext:                  withClient,
+	}
+	proxy := byte(o.Proxy)
+	if o.Proxy == AnyProxy {
+		proxy = accept.AnyProxy
+	}
+	s.accept = accept.New(ln, accept.Options{Log: o.Log, Proxy: proxy, TLS: o.TLS, Handshake: o.Handshake, Sniff: o.Header}, s.put)
+	return s
+}
+
+func withClient(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, clientKey{}, c.(*described).client)
+}
+
+// refusePreface answers an HTTP/2 preface where HTTP/2 is not spoken: net/http
+// hands it on as a request.
+func refusePreface(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 1 {
+			w.Header().Set("Connection", "close")
+			http.Error(w, "kasgen: HTTP/2 is not served here", http.StatusBadRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// refuseConnect does on HTTP/2 what package http1 does on HTTP/1.1: nothing
+// here is a forward proxy.
+func refuseConnect(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodConnect {
+			http.Error(w, "kasgen: CONNECT is not served here", http.StatusMethodNotAllowed)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// put hands a connection to what it speaks.
+func (s *Server) put(seen sniff.Protocol, c net.Conn) {
+	d := &described{Conn: c, client: describe(c)}
+	d.client.streams = &s.streams
+	two := seen == sniff.HTTP2
+	if state := d.client.TLS; state != nil && !s.options.Preface {
+		negotiated := state.NegotiatedProtocol == string(sniff.HTTP2)
+		if negotiated && !two {
+			s.options.Log.Debug("a client that negotiated HTTP/2 spoke something else", "client", c.RemoteAddr().String())
+			c.Close()
+			return
+		}
+		two = negotiated
+	}
+	switch {
+	case two && s.options.HTTP2:
+		s.queue.Put(d)
+	case s.options.HTTP1:
+		s.one.Put(d)
+	default:
+		s.options.Log.Debug("a client spoke a protocol that is not served", "client", c.RemoteAddr().String())
+		c.Close()
+	}
+}
+
+// Serve serves until Shutdown or Close.
+func (s *Server) Serve() error {
+	var g errgroup.Group
+	g.Go(s.accept.Serve)
+	g.Go(s.one.Serve)
+	g.Go(func() error {
+		if err := s.two.Serve(s.queue); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// Retire closes the listener. What is under way goes on.
+func (s *Server) Retire() {
+	s.retire.Do(func() {
+		if err := s.accept.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			s.options.Log.Warn("closing a listener", "error", err)
+		}
+	})
+}
+
+// Shutdown retires the server and lets requests and upgraded streams end; what
+// has not when ctx is done is cut, and then its error is ctx's.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.Retire()
+	var g errgroup.Group
+	g.Go(func() error { return s.one.HTTP().Shutdown(ctx) })
+	g.Go(func() error { return s.two.Shutdown(ctx) })
+	err := g.Wait()
+	// Only now: a request may have become a stream meanwhile.
+	s.streams.Drain(ctx)
+	s.close()
+	return err
+}
+
+// Close cuts everything at once.
+func (s *Server) Close() {
+	s.Retire()
+	s.close()
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.streams.Drain(done)
+}
+
+func (s *Server) close() {
+	_ = s.one.HTTP().Close() // the queues do not fail to close
+	_ = s.two.Close()
+}
