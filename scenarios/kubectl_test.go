@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"kasgen/scenarios/lab"
-	"kasgen/scenarios/lab/kubectl"
+	"kasgen/scenarios/lab/kubernetes"
 )
 
 // shell is a kubectl with the demo's kubeconfig.
@@ -31,7 +31,7 @@ type shell struct {
 
 func newShell(t *testing.T) *shell {
 	t.Helper()
-	found, err := kubectl.Get(t.Context(), slog.New(slog.NewTextHandler(t.Output(), nil)))
+	found, err := kubernetes.GetKubectl(t.Context(), slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"kasgen/scenarios/lab/kubectl"
+	"kasgen/scenarios/lab/kubernetes"
 )
 
 // shell is a kubectl that is set up for a cluster.
@@ -33,7 +33,7 @@ type shell struct {
 // newShell finds a fit kubectl, or builds one, which takes minutes once.
 func newShell(t *testing.T) *shell {
 	t.Helper()
-	found, err := kubectl.Get(t.Context(), slog.New(slog.NewTextHandler(t.Output(), nil)))
+	found, err := kubernetes.GetKubectl(t.Context(), slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

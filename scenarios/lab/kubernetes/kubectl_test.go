@@ -1,4 +1,4 @@
-package kubectl
+package kubernetes
 
 import (
 	"errors"
@@ -96,7 +96,7 @@ func TestChoice(t *testing.T) {
 			if test.onPath != "" {
 				kubectlThat(t, path, answer(test.onPath))
 			}
-			dir, err := cacheDir()
+			dir, err := cacheDir(kubectl)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,11 +107,11 @@ func TestChoice(t *testing.T) {
 				cast(t, path, "go")
 				write(t, filepath.Join(path, "builds"), Version)
 			}
-			found, err := Find(t.Context())
+			found, err := FindKubectl(t.Context())
 			if !errors.Is(err, test.findFault) || found.Version != test.find {
 				t.Errorf("Find gives %+v, %v, want version %q, error %v", found, err, test.find, test.findFault)
 			}
-			got, err := Get(t.Context(), slog.New(slog.DiscardHandler))
+			got, err := GetKubectl(t.Context(), slog.New(slog.DiscardHandler))
 			if !errors.Is(err, test.getHas) || got.Version != test.get {
 				t.Errorf("Get gives %+v, %v, want version %q, error %v", got, err, test.get, test.getHas)
 			}

@@ -1,4 +1,4 @@
-package kubectl
+package kubernetes
 
 import (
 	"context"
@@ -13,68 +13,71 @@ import (
 
 // builder fills a cache directory by means of a Go tool.
 type builder struct {
-	tool string // path of go
-	dir  string
-	log  *slog.Logger
+	command string // a folder of Kubernetes' cmd
+	// inspect asks what was built for its version.
+	inspect func(ctx context.Context, path string) (Program, error)
+	tool    string // path of go
+	dir     string
+	log     *slog.Logger
 }
 
-// get is the cached kubectl, built first if need be. Of several processes
+// get is the cached program, built first if need be. Of several processes
 // one builds, the others wait for it.
-func (b builder) get(ctx context.Context) (Kubectl, error) {
+func (b builder) get(ctx context.Context) (Program, error) {
 	if err := os.MkdirAll(b.dir, 0o755); err != nil {
-		return Kubectl{}, err
+		return Program{}, err
 	}
-	unlock, err := lock(ctx, filepath.Join(b.dir, "lock"), b.log)
+	unlock, err := lock(ctx, filepath.Join(b.dir, "lock"), b.command, b.log)
 	if err != nil {
-		return Kubectl{}, err
+		return Program{}, err
 	}
 	defer unlock()
-	k, err := cached(ctx, b.dir)
+	k, err := b.cached(ctx)
 	switch {
 	case err == nil:
 		return k, nil
 	case ctx.Err() != nil:
-		return Kubectl{}, err
+		return Program{}, err
 	case !errors.Is(err, fs.ErrNotExist):
-		b.log.WarnContext(ctx, "the cached kubectl is unfit, building it anew", "reason", err)
+		b.log.WarnContext(ctx, "the cached program is unfit, building it anew", "program", b.command, "reason", err)
 	}
 	return b.build(ctx)
 }
 
 // build is called with the lock held. It works in a directory beside the
 // result, since a rename stays within a file system.
-func (b builder) build(ctx context.Context) (k Kubectl, err error) {
+func (b builder) build(ctx context.Context) (k Program, err error) {
 	start := time.Now()
-	b.log.InfoContext(ctx, "building kubectl from source; the first time this takes minutes", "version", Version)
+	b.log.InfoContext(ctx, "building a program of Kubernetes from source; the first time this takes minutes", "program", b.command, "version", Version)
 	if err := b.sweep(); err != nil {
-		return Kubectl{}, err
+		return Program{}, err
 	}
 	work, err := os.MkdirTemp(b.dir, "build-")
 	if err != nil {
-		return Kubectl{}, err
+		return Program{}, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 
 	mod, err := b.module(ctx, work)
 	if err != nil {
-		return Kubectl{}, err
+		return Program{}, err
 	}
 	if err := os.WriteFile(filepath.Join(work, "go.mod"), mod, 0o644); err != nil {
-		return Kubectl{}, err
+		return Program{}, err
 	}
-	made := filepath.Join(work, "kubectl")
-	if _, err := b.run(ctx, work, "build", "-mod=mod", "-trimpath", "-ldflags="+ldflags(), "-o", made, kubernetes+"/cmd/kubectl"); err != nil {
-		return Kubectl{}, err
+	made := filepath.Join(work, b.command)
+	if _, err := b.run(ctx, work, "build", "-mod=mod", "-trimpath", "-ldflags="+ldflags(), "-o", made, kubernetes+"/cmd/"+b.command); err != nil {
+		return Program{}, err
 	}
-	if _, err := exactly(ctx, made); err != nil {
-		return Kubectl{}, err
+	if _, err := b.exactly(ctx, made); err != nil {
+		return Program{}, err
 	}
-	path := filepath.Join(b.dir, "kubectl")
+	path := filepath.Join(b.dir, b.command)
 	if err := os.Rename(made, path); err != nil {
-		return Kubectl{}, err
+		return Program{}, err
 	}
-	b.log.InfoContext(ctx, "built kubectl", "path", path, "took", time.Since(start).Round(time.Second))
-	return Kubectl{Path: path, Version: Version}, nil
+	b.log.InfoContext(ctx, "built a program of Kubernetes", "path", path, "took", time.Since(start).Round(time.Second))
+	return Program{Path: path, Version: Version}, nil
 }
 
 // sweep removes what builds left behind that were killed.
@@ -89,7 +92,7 @@ func (b builder) sweep() error {
 	return err
 }
 
-// ldflags stamps what Kubernetes' own build does: without it kubectl calls
+// ldflags stamps what Kubernetes' own build does: without it a program calls
 // itself v0.0.0-master, in its User-Agent too.
 func ldflags() string {
 	number := strings.Split(strings.TrimPrefix(Version, "v"), ".")

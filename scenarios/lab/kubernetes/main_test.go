@@ -1,4 +1,4 @@
-package kubectl
+package kubernetes
 
 import (
 	"context"
@@ -170,6 +170,7 @@ func playBuild(home, to, version string) error {
 // directory as its argument.
 func playGetter() error {
 	b := builder{
+		command: kubectl, inspect: inspect,
 		tool: filepath.Join(filepath.Dir(os.Args[0]), "go"),
 		dir:  os.Args[1],
 		log:  slog.New(slog.DiscardHandler),

@@ -1,4 +1,4 @@
-package kubectl
+package kubernetes
 
 import (
 	"bufio"
@@ -48,6 +48,7 @@ func workshop(t *testing.T) (b builder, home string, log *bytes.Buffer) {
 	home, log = t.TempDir(), new(bytes.Buffer)
 	write(t, filepath.Join(home, "builds"), Version)
 	return builder{
+		command: kubectl, inspect: inspect,
 		tool: cast(t, home, "go"),
 		dir:  filepath.Join(t.TempDir(), "kasgen", "kubectl"),
 		log:  slog.New(slog.NewTextHandler(log, nil)),
@@ -83,7 +84,7 @@ func TestBuild(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(Kubectl{Path: filepath.Join(b.dir, "kubectl"), Version: Version}, got); diff != "" {
+		if diff := cmp.Diff(Program{Path: filepath.Join(b.dir, "kubectl"), Version: Version}, got); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -210,7 +211,7 @@ func TestOnce(t *testing.T) {
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	unlock, err := lock(t.Context(), filepath.Join(b.dir, "lock"), b.log)
+	unlock, err := lock(t.Context(), filepath.Join(b.dir, "lock"), b.command, b.log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,16 +250,16 @@ func TestOnce(t *testing.T) {
 func TestLockWaits(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := lock(t.Context(), path, slog.New(slog.DiscardHandler))
+	unlock, err := lock(t.Context(), path, kubectl, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if _, err := lock(ctx, path, slog.New(onLog{slog.DiscardHandler, cancel})); !errors.Is(err, context.Canceled) {
+	if _, err := lock(ctx, path, kubectl, slog.New(onLog{slog.DiscardHandler, cancel})); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
-	again, err := lock(t.Context(), path, slog.New(onLog{slog.DiscardHandler, unlock}))
+	again, err := lock(t.Context(), path, kubectl, slog.New(onLog{slog.DiscardHandler, unlock}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package kubectl
+package kubernetes
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 
 // lock waits until nobody else on the machine holds the lock of a file. The
 // system drops it when a process dies, so a killed build blocks nobody.
-func lock(ctx context.Context, path string, log *slog.Logger) (unlock func(), err error) {
+func lock(ctx context.Context, path, command string, log *slog.Logger) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func lock(ctx context.Context, path string, log *slog.Logger) (unlock func(), er
 	if held {
 		return func() { _ = f.Close() }, nil
 	}
-	log.InfoContext(ctx, "waiting for another process, which builds kubectl", "lock", path)
+	log.InfoContext(ctx, "waiting for another process, which builds the program", "program", command, "lock", path)
 	// flock(2) has no time limit and cannot be called off: hence a clock.
 	clock := time.NewTicker(100 * time.Millisecond)
 	defer clock.Stop()
