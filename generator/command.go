@@ -20,6 +20,7 @@ func Commands(streams cli.IO) []*cobra.Command {
 type rendering struct {
 	streams            cli.IO
 	format             cli.Format
+	spec               string // its name in findings
 	dir                string
 	check, diff, force bool
 }
@@ -52,6 +53,7 @@ becomes the bundle, whole or not at all.`,
 		case r.force && (r.check || r.diff || r.dir == ""):
 			return cli.Usage("--force is for writing a directory with -o")
 		}
+		r.spec = from.Name()
 		s, findings, err := from.Read(streams.In)
 		if err != nil {
 			return err
@@ -70,7 +72,7 @@ becomes the bundle, whole or not at all.`,
 
 // fail prints the findings that ended the run.
 func (r *rendering) fail(findings diag.Findings) error {
-	if err := cli.PrintFindings(r.streams, r.format, findings); err != nil {
+	if err := cli.PrintFindings(r.streams, r.format, findings, cli.Looked(r.spec)...); err != nil {
 		return err
 	}
 	return cli.Exit{Code: cli.Failure}
@@ -92,7 +94,7 @@ func (r *rendering) stream(b *bundle.Bundle, warnings diag.Findings) error {
 	if r.format == cli.JSON {
 		return cli.PrintJSON(r.streams.Out, streamed(b, warnings))
 	}
-	if err := warnings.WriteText(r.streams.Err); err != nil {
+	if err := cli.PrintFindings(r.streams, r.format, warnings, cli.Looked(r.spec)...); err != nil || r.format.Document() {
 		return err
 	}
 	_, err := r.streams.Out.Write(b.Txtar())
@@ -136,7 +138,7 @@ func (r *rendering) report(c *bundle.Comparison, warnings diag.Findings, diff bo
 	if r.format == cli.JSON {
 		return cli.PrintJSON(r.streams.Out, compared(r.dir, c, warnings, diff))
 	}
-	if err := warnings.WriteText(r.streams.Err); err != nil {
+	if err := cli.PrintFindings(r.streams, r.format, warnings, r.subjects(c)...); err != nil || r.format.Document() {
 		return err
 	}
 	if diff {

@@ -1,7 +1,10 @@
 package generator
 
 import (
+	"path/filepath"
+
 	"kasgen/generator/bundle"
+	"kasgen/internal/cli"
 	"kasgen/internal/diag"
 )
 
@@ -39,6 +42,28 @@ func compared(dir string, c *bundle.Comparison, warnings diag.Findings, diff boo
 		r.Diff = string(c.Diff())
 	}
 	return r
+}
+
+// subjects are the spec and, where nothing is written, each file that is not
+// as it would be: a failure of the comparison, and no finding.
+func (r *rendering) subjects(c *bundle.Comparison) []diag.Subject {
+	list := cli.Looked(r.spec)
+	if !r.check && !r.diff {
+		return list
+	}
+	if c.Same() {
+		return append(list, diag.Subject{Name: r.dir})
+	}
+	for _, change := range c.Changes {
+		text := map[bundle.ChangeKind]string{
+			bundle.Added: "the file would be added", bundle.Changed: "the file would be changed", bundle.Removed: "the file would be removed",
+		}[change.Kind]
+		list = append(list, diag.Subject{
+			Name:    filepath.Join(r.dir, filepath.FromSlash(change.Path)),
+			Failure: &diag.Failure{Kind: "difference", Text: text},
+		})
+	}
+	return list
 }
 
 // listed is never null in JSON.

@@ -22,12 +22,28 @@ type Source struct {
 func AddSource(cmd *cobra.Command) *Source {
 	s := &Source{}
 	cmd.Flags().StringVarP(&s.file, "file", "f", "", "kasgen.yaml to read, - for standard input (default: one machine, kas.example.com)")
+	cli.CompleteFile(cmd, "file", "yaml", "yml")
 	var list []cli.Override
 	for _, scalar := range spec.Scalars() {
 		list = append(list, cli.Override{Flag: scalar.Flag, Field: scalar.Field, Usage: scalar.Usage})
 	}
 	s.values = cli.AddOverrides(cmd, list)
+	for _, scalar := range spec.Scalars() {
+		cli.Complete(cmd, scalar.Flag, scalar.Values)
+	}
 	return s
+}
+
+// Name is the spec's name in findings.
+func (s *Source) Name() string {
+	switch s.file {
+	case "":
+		return "(default)"
+	case "-":
+		return "(standard input)"
+	default:
+		return s.file
+	}
 }
 
 // Read gives the spec, or nil with findings.
@@ -35,15 +51,13 @@ func (s *Source) Read(in io.Reader) (*spec.Spec, diag.Findings, error) {
 	if err := s.values.CheckVariables(os.Environ()); err != nil {
 		return nil, nil, err
 	}
-	name, data := "(default)", []byte(spec.Example)
+	data := []byte(spec.Example)
 	var err error
 	switch s.file {
 	case "":
 	case "-":
-		name = "(standard input)"
 		data, err = io.ReadAll(in)
 	default:
-		name = s.file
 		data, err = os.ReadFile(s.file)
 	}
 	if err != nil {
@@ -53,6 +67,6 @@ func (s *Source) Read(in io.Reader) (*spec.Spec, diag.Findings, error) {
 	for _, v := range s.values.Given() {
 		overrides = append(overrides, spec.Override{Field: v.Field, Text: v.Text, Source: v.Source})
 	}
-	read, findings := spec.Read(name, data, overrides)
+	read, findings := spec.Read(s.Name(), data, overrides)
 	return read, findings, nil
 }

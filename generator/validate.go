@@ -24,7 +24,7 @@ func validateCommand(streams cli.IO) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := cli.PrintFindings(streams, format, findings); err != nil {
+		if err := cli.PrintFindings(streams, format, findings, cli.Looked(from.Name())...); err != nil {
 			return err
 		}
 		if s == nil {

@@ -56,19 +56,35 @@ type Bundle struct {
 	nginx   *nginx.Config
 	edge    *edge.Config
 	kas     *kas.Config
+
+	subjects []diag.Subject // every file that is there, read or not
+}
+
+// Subjects are the files of the bundle that were looked at or skipped, none of
+// a bundle that is nil.
+func (b *Bundle) Subjects() []diag.Subject {
+	if b == nil {
+		return nil
+	}
+	return b.subjects
 }
 
 // Read reads the files that role needs. Faults in any of them are a
-// diag.Findings with all of them.
+// diag.Findings with all of them; the bundle then only knows its Subjects.
 func Read(dir string, role Role) (*Bundle, error) {
 	b := &Bundle{Dir: dir}
 	var fs diag.Findings
 	parse := func(name string, roles []Role, load func(path string, data []byte) error) error {
 		path := filepath.Join(dir, name)
 		data, err := os.ReadFile(path)
-		if errors.Is(err, os.ErrNotExist) || !slices.Contains(roles, role) && err == nil {
+		if errors.Is(err, os.ErrNotExist) {
 			return nil
 		}
+		if !slices.Contains(roles, role) && err == nil {
+			b.subjects = append(b.subjects, diag.Subject{Name: path, Skipped: fmt.Sprintf("the role %s does not read it", role)})
+			return nil
+		}
+		b.subjects = append(b.subjects, diag.Subject{Name: path})
 		if err != nil {
 			return fmt.Errorf("reading the bundle: %w", err)
 		}
@@ -94,7 +110,7 @@ func Read(dir string, role Role) (*Bundle, error) {
 	}
 	fs.Sort()
 	if err := fs.Err(); err != nil {
-		return nil, err
+		return b, err
 	}
 	return b, b.complete(role)
 }

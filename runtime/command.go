@@ -48,6 +48,8 @@ the time that the files say.`,
 	f.BoolVar(&o.check, "check", false, "read and check everything, and change and open nothing")
 	f.BoolVar(&o.debug, "debug", false, "log connections that end early, too")
 	cli.AddFormat(cmd, &o.format)
+	cli.Complete(cmd, "role", func() []string { return []string{string(All), string(Front), string(Edge), string(Kas)} })
+	cli.CompleteDir(cmd)
 	return cmd
 }
 
@@ -62,7 +64,7 @@ func run(ctx context.Context, streams cli.IO, o runOptions) error {
 	}
 	b, err := Read(o.dir, role)
 	if err != nil {
-		return cli.Report(streams, o.format, err)
+		return cli.Report(streams, o.format, err, b.Subjects()...)
 	}
 	if f := b.front(); len(remap) > 0 {
 		var binds []string
@@ -122,10 +124,7 @@ func check(streams cli.IO, b *Bundle, o runOptions) error {
 		}
 		fs.Add(f)
 	}
-	if o.format == cli.JSON {
-		return cli.PrintFindings(streams, o.format, fs)
-	}
-	if err := cli.PrintFindings(streams, o.format, fs); err != nil {
+	if err := cli.PrintFindings(streams, o.format, fs, b.Subjects()...); err != nil || o.format.Document() {
 		return err
 	}
 	for _, address := range b.Binds() {

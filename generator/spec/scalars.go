@@ -19,6 +19,14 @@ type Scalar struct {
 	field func(*Spec) any
 }
 
+// Values are what the field can be, or none where it is not an enumeration.
+func (s Scalar) Values() []string {
+	if _, truth := s.field(new(Spec)).(*bool); truth {
+		return []string{"true", "false"}
+	}
+	return Rules()[s.Field].Values
+}
+
 // Scalars lists every field that a flag or variable can override. Lists and
 // sections are for the file.
 func Scalars() []Scalar {

@@ -40,7 +40,7 @@ func TestRun(t *testing.T) {
 		"findings":        {[]string{"say", "findings"}, 1, "", ""},
 		"differences":     {[]string{"say", "differ"}, 2, "", ""},
 		"unknown flag":    {[]string{"say", "--nope"}, 3, "", "error: unknown flag: --nope\nSee 'kasgen say --help'.\n"},
-		"bad flag value":  {[]string{"say", "--format", "xml", "x"}, 3, "", "error: invalid argument \"xml\" for \"--format\" flag: it is text or json\nSee 'kasgen say --help'.\n"},
+		"bad flag value":  {[]string{"say", "--format", "xml", "x"}, 3, "", "error: invalid argument \"xml\" for \"--format\" flag: it is text, json, junit or sarif\nSee 'kasgen say --help'.\n"},
 		"too few args":    {[]string{"say"}, 3, "", "error: accepts 1 arg(s), received 0\nSee 'kasgen say --help'.\n"},
 		"unknown command": {[]string{"sya"}, 3, "", "error: unknown command \"sya\", did you mean \"say\"?\nSee 'kasgen --help'.\n"},
 	} {

@@ -5,7 +5,6 @@ package diag
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -113,28 +112,31 @@ func (fs Findings) Error() string {
 }
 
 // WriteText prints each finding as one line with its reason and fix indented
-// below.
+// below, and counts those that are suppressed.
 func (fs Findings) WriteText(w io.Writer) error {
 	var b strings.Builder
 	for _, f := range fs {
-		b.WriteString(f.Error() + "\n")
-		if f.Why != "" {
-			b.WriteString("  why: " + f.Why + "\n")
+		if f.Suppressed == nil {
+			f.text(&b)
 		}
-		if f.Fix != "" {
-			b.WriteString("  fix: " + f.Fix + "\n")
-		}
+	}
+	if n := fs.suppressed(); n > 0 {
+		b.WriteString(counted(n, "warning") + " suppressed\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// WriteJSON prints {"findings": […]}; no findings are an empty list.
-func (fs Findings) WriteJSON(w io.Writer) error {
-	if fs == nil {
-		fs = Findings{}
+// text is the finding in full.
+func (f Finding) text(b *strings.Builder) {
+	b.WriteString(f.Error() + "\n")
+	if f.Why != "" {
+		b.WriteString("  why: " + f.Why + "\n")
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(map[string]Findings{"findings": fs})
+	if f.Fix != "" {
+		b.WriteString("  fix: " + f.Fix + "\n")
+	}
+	if f.Suppressed != nil {
+		b.WriteString("  suppressed: " + f.Suppressed.Reason + "\n")
+	}
 }
