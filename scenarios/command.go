@@ -16,7 +16,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"kasgen/generator"
-	"kasgen/generator/spec"
 	"kasgen/internal/cli"
 	"kasgen/scenarios/demo"
 	"kasgen/scenarios/lab"
@@ -27,7 +26,8 @@ func Commands(streams cli.IO) []*cobra.Command { return []*cobra.Command{demoCom
 
 // demoOptions are the flags of `kasgen demo`.
 type demoOptions struct {
-	topology, bundle    string
+	from                *generator.Source
+	bundle              string
 	cluster, kubeconfig string
 	once, debug         bool
 	format              cli.Format
@@ -48,8 +48,8 @@ yours, in a scratch directory, reachable on loopback with a random token.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), streams, o) },
 	}
+	o.from = generator.AddSource(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.topology, "topology", "A", "the topology to render")
 	f.BoolVar(&o.once, "once", false, "end after the table; the exit code says whether all is as promised")
 	f.StringVar(&o.bundle, "bundle", "", "run this bundle as it is instead of rendering one")
 	f.StringVar(&o.cluster, "cluster-kubeconfig", "", "use the cluster of this kubeconfig")
@@ -77,7 +77,6 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 		if err := render(streams, o); err != nil {
 			return err
 		}
-		say("rendered topology %s into %s", o.topology, o.bundle)
 	}
 	target, config, err := o.target()
 	if err != nil {
@@ -101,6 +100,7 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 		return cli.Report(streams, o.format, err)
 	}
 	defer closing(&err, l.Close)
+	say("topology %s runs, from the files in %s", l.Topology(), o.bundle)
 	if o.kubeconfig == "" {
 		o.kubeconfig = filepath.Join(dir, "kubeconfig")
 	}
@@ -112,7 +112,7 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 		return err
 	}
 	cells := try(ctx, l, target, say)
-	if err := print(streams, o, cells); err != nil {
+	if err := print(streams, o, l.Topology(), cells); err != nil {
 		return err
 	}
 	if !o.once && ctx.Err() == nil {
@@ -121,7 +121,7 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 		<-ctx.Done()
 		return nil
 	}
-	if err := demo.Judge(cells, nil, len(l.Agents)); err != nil {
+	if err := demo.Judge(cells, demo.Promised(l.Carries()), len(l.Agents)); err != nil {
 		return cli.Exit{Code: cli.Failure, Err: err}
 	}
 	return nil
@@ -135,16 +135,19 @@ func closing(err *error, end func() error) {
 	}
 }
 
-func print(streams cli.IO, o demoOptions, cells []demo.Cell) error {
+func print(streams cli.IO, o demoOptions, topology string, cells []demo.Cell) error {
 	if o.format == cli.JSON {
-		return cli.PrintJSON(streams.Out, result{o.topology, cells})
+		return cli.PrintJSON(streams.Out, result{topology, cells})
 	}
 	return demo.WriteTable(streams.Out, cells)
 }
 
-// render writes the default bundle of the topology.
+// render writes the bundle of the spec.
 func render(streams cli.IO, o demoOptions) error {
-	s, findings := spec.Read("(the default kasgen.yaml)", []byte(spec.Example), []spec.Override{{Field: "topology", Text: o.topology, Source: "--topology"}})
+	s, findings, err := o.from.Read(streams.In)
+	if err != nil {
+		return err
+	}
 	if s == nil {
 		return cli.Report(streams, o.format, findings)
 	}

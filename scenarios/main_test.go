@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,7 +14,6 @@ import (
 
 	"kasgen/generator"
 	"kasgen/generator/spec"
-	"kasgen/internal/cli"
 	"kasgen/scenarios/lab"
 	"kasgen/scenarios/operation"
 )
@@ -34,24 +32,27 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// rendered is a bundle of topology A in a directory of the test's own.
+// rendered is the default bundle of topology A in a directory of the test's
+// own.
 func rendered(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "bundle")
-	if err := render(cli.IO{Out: io.Discard, Err: t.Output()}, demoOptions{topology: "A", bundle: dir}); err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return renderedAs(t, "A", "")
 }
 
-// renderedFrom is a bundle of the default spec with more sections.
+// renderedFrom is a bundle of topology A with more sections.
 func renderedFrom(t *testing.T, more string) string {
 	t.Helper()
+	return renderedAs(t, "A", more)
+}
+
+// renderedAs is the default bundle of a topology with more sections.
+func renderedAs(t *testing.T, topology, more string) string {
+	t.Helper()
 	text := spec.Example + more
-	if !strings.Contains(more, "kas:") {
+	if more != "" && !strings.Contains(more, "kas:") {
 		text += "kas: {kind: embedded}\n"
 	}
-	s, findings := spec.Read("kasgen.yaml", []byte(text), nil)
+	s, findings := spec.Read("kasgen.yaml", []byte(text), []spec.Override{{Field: "topology", Text: topology, Source: "--topology"}})
 	if s == nil {
 		t.Fatalf("%v\n%s", findings, text)
 	}

@@ -5,12 +5,21 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"kasgen/internal/lockfile"
+	"kasgen/scenarios/operation"
 )
 
 // Promise is what a topology carries, by transport: Pass, Refused with an
 // answer that says what to do, or Fail, where nothing in the topology can
 // answer. A transport that is not in it passes.
 type Promise map[string]Result
+
+// Promised is what a bundle says of its upgrades.
+func Promised(c lockfile.Carries) Promise {
+	result := map[lockfile.Answer]Result{lockfile.Yes: Pass, lockfile.Refused: Refused, lockfile.No: Fail}
+	return Promise{string(operation.SPDY): result[c.Kubectl.SPDY], string(operation.WebSocket): result[c.Kubectl.WebSocket]}
+}
 
 // of is what a cell must come to.
 func (p Promise) of(c Cell) Result {

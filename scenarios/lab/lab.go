@@ -12,11 +12,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 
+	"kasgen/internal/lockfile"
 	kasgenruntime "kasgen/runtime"
 	"kasgen/runtime/host"
 	"kasgen/runtime/state"
@@ -60,6 +62,7 @@ type Lab struct {
 	caFile   string
 	caPEM    []byte
 	seen     *seen
+	ended    atomic.Bool
 	drain    context.CancelFunc // ends the roles
 	roles    errgroup.Group
 	stop     context.CancelFunc // ends what is around them
@@ -93,7 +96,7 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	if l.dir, err = os.MkdirTemp("", "kasgen-lab-"); err != nil {
 		return nil, err
 	}
-	if err := l.findNames(); err != nil {
+	if l.names, err = findNames(b.Lock); err != nil {
 		return nil, err
 	}
 	up := []struct {
@@ -111,8 +114,12 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	return l, nil
 }
 
+// Topology is the name of what runs.
+func (l *Lab) Topology() string { return l.bundle.Lock.Topology }
+
 // Close drains the roles, ends everything and removes what was made.
 func (l *Lab) Close() error {
+	l.ended.Store(true)
 	l.drain()
 	err := l.roles.Wait()
 	l.stop()
@@ -159,9 +166,11 @@ func (l *Lab) startGitLab(ctx context.Context, o Options) error {
 		return err
 	}
 	l.job = token()
-	l.Agents = []Agent{{Name: "grpcs", ID: 2, token: token()}}
-	if l.bundle.Kas().WebSocket() {
-		l.Agents = append([]Agent{{Name: "wss", ID: 1, token: token()}}, l.Agents...)
+	if l.Carries().Agents.WSS == lockfile.Yes {
+		l.Agents = append(l.Agents, Agent{Name: string(wss), ID: 1, token: token()})
+	}
+	if l.Carries().Agents.GRPCS == lockfile.Yes {
+		l.Agents = append(l.Agents, Agent{Name: string(grpcs), ID: 2, token: token()})
 	}
 	g, err := gitlab.Start(ctx, l.gitlabOptions(secret, o.Log))
 	if err != nil {
@@ -197,9 +206,12 @@ func (l *Lab) startRoles(ctx context.Context, o Options) error {
 	}
 	l.roles.Go(func() error { return r.Serve(ctx) })
 	for _, n := range l.names {
-		at := r.Addrs()[n.listener].String()
-		if n.balancer != "" {
-			if at, err = l.startBalancer(n, at, o.Log); err != nil {
+		at, err := l.redirect.Address(n.Listeners[0])
+		if err != nil {
+			return err
+		}
+		if n.Front != nil {
+			if at, err = l.startFront(ctx, n, at, o.Log); err != nil {
 				return err
 			}
 		}
@@ -224,7 +236,7 @@ func (l *Lab) startAgents(ctx context.Context, o Options) error {
 		if a.Name == "wss" {
 			url = "wss://" + l.names.of(traffic(a.Name)).hostport() + "/"
 		}
-		options := agent.Options{KasURL: url, Token: a.token, RootCAs: roots, Cluster: config, Log: o.Log,
+		options := agent.Options{KasURL: url, Token: a.token, RootCAs: roots, Cluster: config, Log: slog.New(ending{o.Log.Handler(), &l.ended}),
 			Dial: l.dial, Version: "v18.5.0", PodName: a.Name + "-agent", PodNamespace: "gitlab-agent"}
 		if o.Cluster != nil {
 			// A real API server tells nobody; what it answered to the agent does.

@@ -1,11 +1,11 @@
 package lab
 
 import (
-	"errors"
+	"fmt"
 	"net"
 	"slices"
 
-	"kasgen/scenarios/lab/httpbalancer"
+	"kasgen/internal/lockfile"
 )
 
 // traffic is what a name takes.
@@ -20,16 +20,14 @@ const (
 
 // name is a host name of kas and what a client of it meets first.
 type name struct {
-	host, port string
-	listener   string // of the bundle, by the address in its file
-	tls        bool   // that the listener ends TLS, or hands it on
-	balancer   httpbalancer.Kind
-	takes      []traffic
+	lockfile.Host
+	port  string // that clients use
+	takes []traffic
 }
 
 type names []name
 
-func (n name) hostport() string { return net.JoinHostPort(n.host, n.port) }
+func (n name) hostport() string { return net.JoinHostPort(n.Name, n.port) }
 
 func (n name) serves(t traffic) bool { return slices.Contains(n.takes, t) }
 
@@ -47,27 +45,36 @@ func (ns names) of(t traffic) name {
 func (ns names) hosts() []string {
 	var hosts []string
 	for _, n := range ns {
-		hosts = append(hosts, n.host)
+		hosts = append(hosts, n.Name)
 	}
 	return hosts
 }
 
 // findNames is what the bundle says of its names.
-func (l *Lab) findNames() error {
-	entrance, ok := l.bundle.Entrance()
-	if !ok {
-		return errors.New("the bundle has neither a load balancer nor an edge: nobody can connect")
+func findNames(lock *lockfile.File) (names, error) {
+	if lock.Names == nil || lock.Carries == nil {
+		return nil, fmt.Errorf("%s says neither names nor what they carry: write the bundle again with this kasgen", lockfile.Name)
 	}
-	_, port, err := net.SplitHostPort(entrance)
-	if err != nil {
-		return err
+	kas := name{Host: lock.Names.KAS, takes: []traffic{wss, kubernetesAPI}}
+	all := names{kas}
+	if lock.Names.GRPC == nil {
+		all[0].takes = append(all[0].takes, grpcs)
+	} else {
+		all = append(all, name{Host: *lock.Names.GRPC, takes: []traffic{grpcs}})
 	}
-	n := name{host: "127.0.0.1", port: port, listener: entrance, tls: true, takes: []traffic{wss, grpcs, kubernetesAPI}}
-	if l.bundle.Edge() != nil {
-		if served := l.bundle.Edge().ServerNames(); len(served) > 0 {
-			n.host = served[0]
+	for i, n := range all {
+		// Behind a balancer of others the listener's port is between the two.
+		all[i].port = "443"
+		if n.Front == nil {
+			_, port, err := net.SplitHostPort(n.Listeners[0])
+			if err != nil {
+				return nil, err
+			}
+			all[i].port = port
 		}
 	}
-	l.names = names{n}
-	return nil
+	return all, nil
 }
+
+// Carries is what the topology promises.
+func (l *Lab) Carries() lockfile.Carries { return *l.bundle.Lock.Carries }
