@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -205,8 +206,8 @@ func closeWrite(s *side) error {
 	if h, ok := s.raw.(halfConn); ok && s.tcp == nil {
 		err = errors.Join(err, h.CloseWrite())
 	}
-	if errors.Is(err, net.ErrClosed) {
-		return nil
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ENOTCONN) {
+		return nil // that side is gone already: there is nobody to tell
 	}
 	return err
 }
