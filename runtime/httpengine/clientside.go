@@ -3,6 +3,7 @@ package httpengine
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -88,10 +89,18 @@ func (c *clientSide) cut() {
 	if c.r.ProtoMajor == 1 && c.r.ProtoMinor == 0 {
 		// Its end would be that of the answer.
 		if conn, _, err := c.rc.Hijack(); err == nil {
-			sniff.Reset(conn)
+			sniff.Reset(unguarded(conn))
 		}
 	}
 	panic(http.ErrAbortHandler)
+}
+
+// unguarded is a hijacked connection without what watched over its requests.
+func unguarded(c net.Conn) net.Conn {
+	if g, ok := c.(interface{ Hijacked() net.Conn }); ok {
+		return g.Hijacked()
+	}
+	return c
 }
 
 // body is a request's body as it is sent on. It remembers how the client
@@ -128,6 +137,7 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	b.busy = true
+	began := time.Now()
 	if b.side.limits.Body > 0 {
 		_ = b.side.rc.SetReadDeadline(time.Now().Add(b.side.limits.Body))
 	}
@@ -135,14 +145,14 @@ func (b *body) Read(p []byte) (int, error) {
 	b.before()
 	n, err := b.from.Read(p)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = errLate
+		// Close sets a deadline, too.
+		if err = errGivenUp; b.side.limits.Body > 0 && time.Since(began) >= b.side.limits.Body {
+			err = errLate
+		}
 	}
 	b.mu.Lock()
 	b.busy = false
 	b.err = err
-	if b.closed && err != nil && err != io.EOF {
-		b.err = errGivenUp
-	}
 	if err == io.EOF && b.side.limits.Body > 0 && !b.closed {
 		_ = b.side.rc.SetReadDeadline(time.Time{})
 	}

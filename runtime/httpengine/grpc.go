@@ -135,9 +135,6 @@ func (s *stream) header(h http.Header) http.Header {
 func (s *stream) failed(err error) *Failure {
 	if s.body != nil {
 		if fault := s.body.fault(); fault != nil {
-			if s.side.r.Context().Err() != nil && !errors.Is(fault, errLate) {
-				return gone(s.side.r.Context())
-			}
 			return unread(fault)
 		}
 	}

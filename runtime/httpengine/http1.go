@@ -249,13 +249,19 @@ func (x *exchange) interim(h *head) {
 
 // failed tells who is to blame that there is no answer.
 func (x *exchange) failed(err error) *Failure {
-	if x.side.r.Context().Err() != nil && (x.body == nil || x.body.fault() == nil) {
-		return gone(x.side.r.Context())
-	}
+	left := x.side.r.Context().Err() != nil
 	if x.body != nil {
+		if left {
+			// To net/http a client that is late has left. The body knows
+			// better, and ends with the client.
+			<-x.sent
+		}
 		if fault := x.body.fault(); fault != nil {
 			return unread(fault)
 		}
+	}
+	if left {
+		return gone(x.side.r.Context())
 	}
 	f := &Failure{Stage: StageResponse, Status: http.StatusBadGateway, Err: err}
 	if x.silent.Expired() || x.stalled.Expired() {

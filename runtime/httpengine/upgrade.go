@@ -38,9 +38,7 @@ func (x *exchange) upgrade(h *head, stop func() bool) (failure *Failure, handed 
 		client.Close()
 		return nil, false
 	}
-	if g, ok := client.(interface{ Hijacked() net.Conn }); ok {
-		client = g.Hijacked()
-	}
+	client = unguarded(client)
 	x.silent.Stop()
 	x.stalled.Stop()
 	// The caller's own headers are of this answer, too.
