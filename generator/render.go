@@ -40,6 +40,7 @@ func Render(s *spec.Spec) (*bundle.Bundle, error) {
 	}
 	return bundle.New(lockfile.File{
 		APIVersion: lockfile.APIVersion, Kind: lockfile.Kind, Kasgen: cli.Version,
-		Topology: t.Name, SpecDigest: t.SpecDigest, StateDir: t.StateDir, Development: t.Development,
+		Topology: t.Name, SpecDigest: t.SpecDigest, StateDir: t.StateDir,
+		Names: &t.Names, Carries: &t.Carries, Development: t.Development,
 	}, files)
 }

@@ -79,7 +79,7 @@ func (c *checker) check() {
 		}
 		c.add(CodeAPIVersion, "apiVersion", what, "it says which keys the file has; this kasgen reads "+APIVersion, "write apiVersion: "+APIVersion)
 	}
-	choice(c, "topology", s.Topology, TopologyA)
+	choice(c, "topology", s.Topology, topologies()...)
 	c.url("gitlab.url", s.GitLab.URL)
 	if !c.note("gitlab.externalURL", Rule{Form: FormURL}) && c.has("gitlab.externalURL") {
 		c.url("gitlab.externalURL", s.GitLab.ExternalURL)
@@ -87,8 +87,11 @@ func (c *checker) check() {
 	c.optionalPath("gitlab.caFile", s.GitLab.CAFile)
 	c.path("stateDir", s.StateDir)
 	c.name("names.kas", s.Names.KAS)
+	c.secondName()
 	c.tls()
 	c.balancer()
+	c.grpcBalancer()
+	c.http()
 	c.kas()
 	choice(c, "agents.websocket", s.Agents.Websocket, WebsocketKeep, WebsocketRemove)
 	c.timeouts()

@@ -13,6 +13,7 @@ const (
 	CodeVersion    = "KAS1409"
 	CodePrefix     = "KAS1410"
 	CodeDuplicate  = "KAS1411"
+	CodeNetwork    = "KAS1412"
 )
 
 // KAS15xx for values that do not go together.
@@ -34,6 +35,17 @@ const (
 	CodeDevelopment    = "KAS1515"
 	CodeCleartext      = "KAS1516"
 	CodeExternalALPN   = "KAS1517"
+	CodeSecondName     = "KAS1518"
+	CodeGRPCName       = "KAS1519"
+	CodeBalancerKind   = "KAS1520"
+	CodeBalancerTLS    = "KAS1521"
+	CodeGRPCAddress    = "KAS1522"
+	CodeGRPCTLS        = "KAS1523"
+	CodeRealIP         = "KAS1524"
+	CodeNoRealIP       = "KAS1525"
+	CodeNobody         = "KAS1526"
+	CodeNoWebsocket    = "KAS1527"
+	CodeUnused         = "KAS1528"
 )
 
 // KAS17xx for what works and will hurt.

@@ -1,8 +1,12 @@
 package spec
 
 import (
+	"net"
 	"net/url"
 	"path"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -22,23 +26,22 @@ tls:
 // have no default: a guess would be wrong on every instance.
 func Default() Spec {
 	return Spec{
-		Topology: TopologyA, // the only one yet
+		Topology: TopologyA, // one name and one certificate, and it carries everything
 		StateDir: "/var/lib/kasgen",
 		TLS: TLS{
 			Source:     TLSFiles, // what an instance has; a development CA must be asked for
 			MinVersion: "1.2",    // agentk and kubectl of every supported version; RFC 8996 ended 1.1
 		},
 		LoadBalancer: LoadBalancer{
-			Kind:                HAProxy,     // active health checks, and PROXY v2 in both directions
-			TLS:                 Passthrough, // the key stays with the edge, on one machine
-			Listen:              []string{"0.0.0.0:443"},
+			ALPN:                ALPNNegotiated,
 			AcceptProxyProtocol: ProxyNone, // a header from just anyone would let them state any address
 			Balance:             LeastConn, // connections last for hours, so taking turns leaves a restarted node empty
 			MaxConnections:      20000,     // 10,000 agents and as many clients; HAProxy holds an idle one in 18 KiB
-			ShareWithGitLab:     Share{Address: "127.0.0.1:8443"},
+			ShareWithGitLab:     Share{Address: "127.0.0.1:8443", Vhosts: "127.0.0.1:9443"},
 			HealthCheck:         HealthCheck{Interval: Duration(5 * time.Second), Fall: 3, Rise: 2}, // out after 15 s, as long as agentk waits before it tries again
 		},
-		Edge: Edge{Listen: "127.0.0.1:9443"}, // behind a balancer on the same machine
+		GRPCBalancer: GRPCBalancer{AcceptProxyProtocol: ProxyNone},
+		Edge:         Edge{Listen: "127.0.0.1:9443"}, // behind a balancer on the same machine
 		KAS: KAS{
 			Kind:       KASEmbedded, // runs without Redis and without GitLab's packages
 			Version:    "18.5.0",
@@ -87,12 +90,42 @@ func (s *Spec) resolve() {
 			s.GitLab.ExternalURL = u.Scheme + "://" + u.Host
 		}
 	}
+	s.resolveBalancer()
+	s.resolveGRPC()
+	if s.HTTP.Listen == nil && !s.LoadBalancer.Kind.External() && !s.LoadBalancer.ShareWithGitLab.Enabled {
+		// Where GitLab's web server gave up 443 it still has 80, and somebody
+		// else's balancer redirects by itself.
+		s.HTTP.Listen = []string{"0.0.0.0:80"}
+	}
+}
+
+// resolveBalancer fills in what follows from the topology and the kind.
+func (s *Spec) resolveBalancer() {
 	lb := &s.LoadBalancer
-	if lb.ProxyProtocol == "" {
+	if lb.Kind == "" {
+		lb.Kind = s.Topology.shape().balancers[0]
+	}
+	if lb.TLS == "" {
 		switch lb.Kind {
-		case HAProxy:
+		case NginxHTTP:
+			lb.TLS = Terminate // vhosts end it, there is no other way
+		case ExternalHTTP, ExternalHTTP2:
+			lb.TLS = Reencrypt // tokens never cross the network in clear
+		default:
+			lb.TLS = Passthrough // the key stays with the edge, on one machine
+		}
+	}
+	if lb.Listen == nil {
+		lb.Listen = []string{"0.0.0.0:443"}
+		if lb.Kind.ExternalHTTP() && lb.TLS == Terminate {
+			lb.Listen = []string{"0.0.0.0:8080"} // cleartext on 443 would mislead, and 80 redirects
+		}
+	}
+	if lb.ProxyProtocol == "" {
+		switch {
+		case lb.Kind == HAProxy:
 			lb.ProxyProtocol = ProxyV2 // binary: shorter, and it states the family
-		case NginxStream:
+		case s.stream():
 			lb.ProxyProtocol = ProxyV1 // nginx's stream module sends no other
 		default:
 			lb.ProxyProtocol = ProxyNone // nobody knows what somebody else's balancer sends
@@ -100,8 +133,97 @@ func (s *Spec) resolve() {
 	}
 	if share := &lb.ShareWithGitLab; share.ProxyProtocol == "" {
 		share.ProxyProtocol = ProxyNone // GitLab's nginx expects none unless told so
-		if lb.Kind == NginxStream {
+		if s.stream() {
 			share.ProxyProtocol = lb.ProxyProtocol // one server block sends one header to all
 		}
 	}
+}
+
+// resolveGRPC fills in the second name and its balancer, where the topology
+// has them.
+func (s *Spec) resolveGRPC() {
+	sh, lb, g := s.Topology.shape(), s.LoadBalancer, &s.GRPCBalancer
+	if len(sh.grpc) == 0 {
+		return
+	}
+	if label, rest, ok := strings.Cut(s.Names.KAS, "."); s.Names.GRPC == "" && ok {
+		s.Names.GRPC = label + "-grpc." + rest
+	}
+	if g.Kind == "" {
+		g.Kind = sh.grpc[0]
+		if lb.Kind == NginxStream {
+			g.Kind = NginxHTTP // one program to run
+		}
+	}
+	if g.Address == "" {
+		g.Address = AddressOwn
+		if s.shareable() && (len(g.Listen) == 0 || !sh.vhosts && allLoopback(g.Listen)) {
+			g.Address = AddressShared
+		}
+	}
+	if g.TLS == "" {
+		g.TLS = GRPCTerminate
+		if s.endedBefore() {
+			g.TLS = GRPCCleartext
+		}
+	}
+	if g.Listen == nil {
+		switch {
+		case g.Kind.External(), sh.vhosts && g.Address == AddressShared: // it opens no listener of its own
+		case g.Address == AddressShared:
+			g.Listen = []string{"127.0.0.1:9444"} // beside the edge
+		case lb.Kind.External() && !(sh.vhosts && lb.TLS == Reencrypt):
+			g.Listen = []string{"0.0.0.0:443"} // nothing of ours has it
+		}
+	}
+	if g.Nodes == nil {
+		g.Nodes = s.grpcNodes()
+	}
+}
+
+// stream says whether nginx's stream module passes the connections on.
+func (s *Spec) stream() bool {
+	lb := s.LoadBalancer
+	return lb.Kind == NginxStream || lb.Kind == NginxHTTP && s.Topology.shape().vhosts && lb.ShareWithGitLab.Enabled
+}
+
+// shareable says whether the gRPC balancer can have the load balancer's
+// address: behind a TCP balancer of ours, or as the same nginx, unless that
+// takes cleartext from an HTTP balancer, which agents by gRPC go past.
+func (s *Spec) shareable() bool {
+	lb := s.LoadBalancer
+	if s.Topology.shape().vhosts {
+		return s.GRPCBalancer.Kind == NginxHTTP && !(lb.Kind.ExternalHTTP() && lb.TLS == Terminate)
+	}
+	return !lb.Kind.External() && !s.GRPCBalancer.Kind.External()
+}
+
+// endedBefore says whether a TCP balancer ends the TLS of both names.
+func (s *Spec) endedBefore() bool {
+	return s.GRPCBalancer.Address == AddressShared && !s.Topology.shape().vhosts && s.LoadBalancer.TLS == Terminate
+}
+
+// grpcNodes are the agent listeners on the load balancer's nodes.
+func (s *Spec) grpcNodes() []string {
+	if s.Topology.shape().vhosts {
+		return slices.Clone(s.LoadBalancer.Nodes)
+	}
+	agent, err := parseEndpoint(s.KAS.Listen.Agent)
+	if err != nil {
+		return nil // reported
+	}
+	var nodes []string
+	for _, node := range s.LoadBalancer.Nodes {
+		if e, err := parseEndpoint(node); err == nil {
+			nodes = append(nodes, net.JoinHostPort(e.host, strconv.Itoa(int(agent.port))))
+		}
+	}
+	return nodes
+}
+
+func allLoopback(addresses []string) bool {
+	return !slices.ContainsFunc(addresses, func(a string) bool {
+		e, err := parseEndpoint(a)
+		return err != nil || !e.loopback()
+	})
 }

@@ -22,8 +22,9 @@ const (
 	FormPath    Form = "path"    // of a file, absolute
 	FormPrefix  Form = "prefix"  // of URL paths
 	FormVersion Form = "version"
-	FormModule  Form = "module" // file of nginx's modules
-	FormLimit   Form = "limit"  // a duration above zero
+	FormModule  Form = "module"  // file of nginx's modules
+	FormLimit   Form = "limit"   // a duration above zero
+	FormNetwork Form = "network" // in CIDR notation
 )
 
 // Rule is what the rules say about one field without looking at another.

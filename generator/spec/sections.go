@@ -32,15 +32,17 @@ func (c *checker) tls() {
 func (c *checker) balancer() {
 	lb := c.spec.LoadBalancer
 	at := "loadBalancer."
-	choice(c, at+"kind", lb.Kind, HAProxy, NginxStream, ExternalTCP, ExternalHTTP, ExternalHTTP2)
-	choice(c, at+"tls", lb.TLS, Passthrough, Terminate)
+	choice(c, at+"kind", lb.Kind, balancerKinds()...)
+	choice(c, at+"tls", lb.TLS, Passthrough, Terminate, Reencrypt)
+	choice(c, at+"alpn", lb.ALPN, ALPNNegotiated, ALPNNone)
 	choice(c, at+"proxyProtocol", lb.ProxyProtocol, ProxyNone, ProxyV1, ProxyV2)
 	choice(c, at+"acceptProxyProtocol", lb.AcceptProxyProtocol, ProxyNone, ProxyV1, ProxyV2)
 	choice(c, at+"balance", lb.Balance, RoundRobin, LeastConn, SourceIP)
 	c.atLeast(at+"maxConnections", lb.MaxConnections, 1, 1_000_000)
-	if len(lb.Listen) == 0 && !lb.Kind.External() {
+	if len(lb.Listen) == 0 && (!lb.Kind.External() || lb.Kind.ExternalHTTP()) {
 		c.required(at + "listen")
 	}
+	c.networks(at+"realIPFrom", lb.RealIPFrom)
 	for i, address := range lb.Listen {
 		field := fmt.Sprintf("%slisten[%d]", at, i)
 		c.listen(field, address)
@@ -56,6 +58,7 @@ func (c *checker) balancer() {
 	if lb.ShareWithGitLab.Enabled {
 		c.dialled(at+"shareWithGitLab.address", lb.ShareWithGitLab.Address)
 	}
+	c.listen(at+"shareWithGitLab.vhosts", lb.ShareWithGitLab.Vhosts)
 	c.address("edge.listen", c.spec.Edge.Listen)
 	for i, kept := range c.spec.Migration.Keep {
 		field := fmt.Sprintf("migration.keep[%d]", i)

@@ -21,6 +21,8 @@ type Spec struct {
 	Names        Names        `json:"names"`
 	TLS          TLS          `json:"tls"`
 	LoadBalancer LoadBalancer `json:"loadBalancer"`
+	GRPCBalancer GRPCBalancer `json:"grpcBalancer"`
+	HTTP         HTTP         `json:"http"`
 	Edge         Edge         `json:"edge"`
 	KAS          KAS          `json:"kas"`
 	Agents       Agents       `json:"agents"`
@@ -40,7 +42,8 @@ type GitLab struct {
 
 // Names are the host names of kas.
 type Names struct {
-	KAS string `json:"kas"`
+	KAS  string `json:"kas"`
+	GRPC string `json:"grpc"` // of agents by gRPC, where the topology has two names; empty: KAS with "-grpc" behind its first label
 }
 
 // TLS is the certificate of Names and who provides it.
@@ -54,12 +57,14 @@ type TLS struct {
 
 // LoadBalancer is what takes connections from the world.
 type LoadBalancer struct {
-	Kind                BalancerKind  `json:"kind"`
-	TLS                 BalancerTLS   `json:"tls"`
-	Listen              []string      `json:"listen"`
+	Kind                BalancerKind  `json:"kind"`                // empty: the topology's usual one
+	TLS                 BalancerTLS   `json:"tls"`                 // empty: what is usual with Kind
+	ALPN                BalancerALPN  `json:"alpn"`                // of external-tcp where it ends TLS
+	Listen              []string      `json:"listen"`              // null: port 443, or 8080 where nginx takes cleartext
 	ProxyProtocol       ProxyProtocol `json:"proxyProtocol"`       // sent to the edge; empty: the newest that Kind can send
 	AcceptProxyProtocol ProxyProtocol `json:"acceptProxyProtocol"` // expected from a balancer before this one
-	Nodes               []string      `json:"nodes"`               // edges of several kas nodes; empty: this machine's
+	RealIPFrom          []string      `json:"realIPFrom"`          // networks whose X-Forwarded-For or PROXY header nginx believes
+	Nodes               []string      `json:"nodes"`               // of several kas: their edges, or where nginx takes HTTP, their agent listeners; empty: this machine's
 	Balance             Balance       `json:"balance"`
 	MaxConnections      int           `json:"maxConnections"`
 	ShareWithGitLab     Share         `json:"shareWithGitLab"`
@@ -70,6 +75,7 @@ type LoadBalancer struct {
 type Share struct {
 	Enabled       bool          `json:"enabled"`
 	Address       string        `json:"address"`       // where GitLab's own web server listens
+	Vhosts        string        `json:"vhosts"`        // where nginx's vhosts listen then, in topologies that have them
 	ProxyProtocol ProxyProtocol `json:"proxyProtocol"` // what it expects; empty: none, or what the edge gets where a program cannot tell them apart
 }
 
@@ -78,6 +84,21 @@ type HealthCheck struct {
 	Interval Duration `json:"interval"`
 	Fall     int      `json:"fall"`
 	Rise     int      `json:"rise"`
+}
+
+// GRPCBalancer takes Names.GRPC. It speaks HTTP/2 to agents and to kas.
+type GRPCBalancer struct {
+	Kind                BalancerKind    `json:"kind"`                // empty: the topology's usual one
+	Address             BalancerAddress `json:"address"`             // empty: shared where it can be, unless Listen says otherwise
+	Listen              []string        `json:"listen"`              // null: 127.0.0.1:9444 where the load balancer hands over
+	TLS                 GRPCTLS         `json:"tls"`                 // empty: follows from who ends it
+	AcceptProxyProtocol ProxyProtocol   `json:"acceptProxyProtocol"` // expected at an address of its own
+	Nodes               []string        `json:"nodes"`               // agent listeners of several kas nodes; null: on the nodes of LoadBalancer
+}
+
+// HTTP is port 80: ACME challenges, and a redirect to https for the rest.
+type HTTP struct {
+	Listen []string `json:"listen"` // null: port 80 where it is free for us; empty: none
 }
 
 // Edge is the sniffing listener.

@@ -11,11 +11,16 @@ import (
 
 // together reports values that are right alone and cannot be combined.
 func (c *checker) together() {
-	c.httpBalancer()
+	c.kinds()
+	c.balancerTLS()
 	c.proxyHeaders()
+	c.realIP()
+	c.grpc()
 	c.sharing()
 	c.external()
 	c.registry()
+	c.reach()
+	c.arrive()
 	c.names()
 	c.certificates()
 	c.agents()
@@ -23,25 +28,9 @@ func (c *checker) together() {
 	c.advice()
 }
 
-func (c *checker) httpBalancer() {
-	if c.spec.Topology != TopologyA {
-		return
-	}
-	fix := "use a TCP balancer: loadBalancer.kind haproxy, nginx-stream or external-tcp"
-	switch c.spec.LoadBalancer.Kind {
-	case ExternalHTTP:
-		c.add(CodeHTTPBalancer, "loadBalancer.kind", "topology A cannot stand behind an HTTP balancer",
-			"one name carries everything in topology A, and an HTTP/1.1 balancer passes neither gRPC nor SPDY", fix)
-	case ExternalHTTP2:
-		c.add(CodeHTTPBalancer, "loadBalancer.kind", "topology A cannot stand behind an HTTP/2 balancer",
-			"one name carries everything in topology A, and a balancer that speaks HTTP/2 to its backend passes no upgrade, so neither WebSocket nor SPDY", fix)
-	default: // passes bytes
-	}
-}
-
 func (c *checker) proxyHeaders() {
 	lb := c.spec.LoadBalancer
-	if lb.Kind != NginxStream {
+	if !c.spec.stream() {
 		return
 	}
 	if lb.ProxyProtocol == ProxyV2 {
@@ -49,7 +38,7 @@ func (c *checker) proxyHeaders() {
 			"nginx's stream module writes version 1 only", "write v1, or use loadBalancer.kind: haproxy")
 	}
 	v, err := kasconf.ParseVersion(c.spec.Nginx.Version)
-	if err == nil && lb.TLS == Terminate && v.Less(alpnNginx()) {
+	if err == nil && lb.Kind == NginxStream && lb.TLS == Terminate && v.Less(alpnNginx()) {
 		c.add(CodeNginxOld, c.written("nginx.version", "loadBalancer.tls"), fmt.Sprintf("nginx %s cannot end TLS for gRPC", v),
 			"it negotiates no ALPN in stream, and agents refuse a connection without h2 in ALPN", "use nginx 1.21.4 or later, or loadBalancer.tls: passthrough")
 	}
@@ -61,12 +50,12 @@ func (c *checker) sharing() {
 	if !share.Enabled {
 		return
 	}
-	if lb.TLS == Terminate {
+	if lb.TLS == Terminate && !lb.Kind.HTTP() {
 		c.add(CodeShareTerminate, c.written("loadBalancer.shareWithGitLab.enabled", "loadBalancer.tls"), "a shared port cannot have its TLS ended by the balancer",
 			"it would need GitLab's certificate too, and would pass GitLab cleartext", "use loadBalancer.tls: passthrough")
 	}
-	if lb.Kind == NginxStream && share.ProxyProtocol != lb.ProxyProtocol {
-		c.add(CodeShareHeader, "loadBalancer.shareWithGitLab.proxyProtocol", fmt.Sprintf("nginx-stream cannot send PROXY %s to the edge and %s to GitLab", lb.ProxyProtocol, share.ProxyProtocol),
+	if c.spec.stream() && share.ProxyProtocol != lb.ProxyProtocol {
+		c.add(CodeShareHeader, "loadBalancer.shareWithGitLab.proxyProtocol", fmt.Sprintf("nginx-stream cannot send PROXY %s to kas and %s to GitLab", lb.ProxyProtocol, share.ProxyProtocol),
 			"nginx's stream module decides that for a listener, not for where it passes to", "make both the same, or use loadBalancer.kind: haproxy")
 	}
 }
@@ -80,6 +69,9 @@ func (c *checker) external() {
 		c.add(CodeExternal, "loadBalancer.shareWithGitLab.enabled", fmt.Sprintf("loadBalancer.kind %s cannot be told to share its port", lb.Kind),
 			"nothing is rendered for a balancer that somebody else runs", "route GitLab's name there, and remove this")
 	}
+	if lb.Kind.ExternalHTTP() {
+		return // nginx behind it is rendered
+	}
 	if len(c.spec.Migration.Keep) > 0 {
 		c.add(CodeExternal, "migration.keep", fmt.Sprintf("loadBalancer.kind %s cannot keep old listeners", lb.Kind),
 			"nothing is rendered for a balancer that somebody else runs", "keep them there, and remove this")
@@ -88,7 +80,7 @@ func (c *checker) external() {
 		c.add(CodeExternal, "loadBalancer.nodes", fmt.Sprintf("loadBalancer.kind %s cannot be given nodes", lb.Kind),
 			"nothing is rendered for a balancer that somebody else runs", "name the nodes there, and remove this")
 	}
-	if lb.Kind == ExternalTCP && lb.TLS == Terminate {
+	if lb.Kind == ExternalTCP && lb.TLS == Terminate && lb.ALPN == ALPNNegotiated {
 		c.warn(CodeExternalALPN, "loadBalancer.tls", "the external balancer must negotiate ALPN http/1.1 and h2, in this order",
 			"without ALPN agents refuse gRPC, and with h2 first kubectl would get a protocol in which it cannot upgrade", "check it, or pass TLS through")
 	}
@@ -101,38 +93,27 @@ func (c *checker) registry() {
 		c.add(CodeGitLabRedis, c.written("kas.redis", "kas.kind"), "GitLab's kas needs Redis",
 			"it keeps its tunnels there and does not start without it", "set kas.redis.address, or use kas.kind: embedded")
 	}
-	if len(lb.Nodes) > 1 && k.Kind == KASEmbedded && k.Redis == nil {
-		c.add(CodeRegistry, "loadBalancer.nodes", fmt.Sprintf("%d nodes have no shared registry", len(lb.Nodes)),
+	field, nodes := "loadBalancer.nodes", len(lb.Nodes)
+	if n := len(c.spec.GRPCBalancer.Nodes); n > nodes {
+		field, nodes = "grpcBalancer.nodes", n
+	}
+	if nodes > 1 && k.Kind == KASEmbedded && k.Redis == nil {
+		c.add(CodeRegistry, field, fmt.Sprintf("%d nodes have no shared registry", nodes),
 			"an agent's tunnel is on one node, and the others would not know on which", "set kas.redis, or use one node")
-	}
-	remote := false
-	for _, node := range lb.Nodes {
-		e, err := parseEndpoint(node)
-		remote = remote || err == nil && !e.loopback()
-	}
-	if !remote {
-		return
-	}
-	why := "other machines connect to it"
-	if e, err := parseEndpoint(c.spec.Edge.Listen); err == nil && e.loopback() {
-		c.add(CodeLoopback, c.written("edge.listen", "loadBalancer.nodes"), "edge.listen is "+c.spec.Edge.Listen+" although there are nodes on other machines", why, "write an address that they reach")
-	}
-	if e, err := parseEndpoint(k.Listen.PrivateAPI); err == nil && e.loopback() && len(lb.Nodes) > 1 {
-		c.add(CodeLoopback, c.written("kas.listen.privateAPI", "loadBalancer.nodes"), "kas.listen.privateAPI is "+k.Listen.PrivateAPI+" although there are nodes on other machines", why, "write an address that they reach")
-	}
-	if lb.TLS == Terminate {
-		c.warn(CodeCleartext, "loadBalancer.tls", "tokens cross the network in clear between the balancer and its nodes",
-			"TLS ends at the balancer, and nodes are on other machines", "use loadBalancer.tls: passthrough, or a network that nobody else reads")
 	}
 }
 
 func (c *checker) names() {
-	for _, field := range []struct{ name, value string }{{"gitlab.url", c.spec.GitLab.URL}, {"gitlab.externalURL", c.spec.GitLab.ExternalURL}} {
-		u, err := url.Parse(field.value)
-		if err == nil && c.spec.Names.KAS != "" && strings.EqualFold(u.Hostname(), c.spec.Names.KAS) {
-			c.add(CodeSameName, "names.kas", fmt.Sprintf("names.kas is GitLab's own name, %s", c.spec.Names.KAS),
-				"every path of kas's name belongs to agents and the Kubernetes API in topology A", "give kas a name of its own")
-			return
+	for _, n := range []struct{ field, value, taken string }{
+		{"names.kas", c.spec.Names.KAS, "agents and the Kubernetes API"}, {"names.grpc", c.spec.Names.GRPC, "agents by gRPC"},
+	} {
+		for _, gitlab := range []string{c.spec.GitLab.URL, c.spec.GitLab.ExternalURL} {
+			u, err := url.Parse(gitlab)
+			if err == nil && n.value != "" && strings.EqualFold(u.Hostname(), n.value) {
+				c.add(CodeSameName, n.field, fmt.Sprintf("%s is GitLab's own name, %s", n.field, n.value),
+					fmt.Sprintf("every path of this name belongs to %s in topology %s", n.taken, c.spec.Topology), "give kas a name of its own")
+				break
+			}
 		}
 	}
 }
@@ -182,19 +163,7 @@ func (c *checker) overlap() {
 		}
 		open = append(open, l)
 	}
-	lb := c.spec.LoadBalancer
-	if !lb.Kind.External() {
-		for i, address := range lb.Listen {
-			take(fmt.Sprintf("loadBalancer.listen[%d]", i), address, true)
-		}
-		for i, kept := range c.spec.Migration.Keep {
-			take(fmt.Sprintf("migration.keep[%d].listen", i), kept.Listen, true)
-		}
-		if e, err := parseEndpoint(lb.ShareWithGitLab.Address); err == nil && lb.ShareWithGitLab.Enabled && e.loopback() {
-			take("loadBalancer.shareWithGitLab.address", lb.ShareWithGitLab.Address, false)
-		}
-	}
-	take("edge.listen", c.spec.Edge.Listen, false)
+	c.opened(take)
 	l := c.spec.KAS.Listen
 	take("kas.listen.agent", l.Agent, false)
 	take("kas.listen.kubernetesAPI", l.KubernetesAPI, false)

@@ -6,12 +6,6 @@ import (
 	"kasgen/internal/strictyaml"
 )
 
-// Topology is how kas is reached.
-type Topology string
-
-// The topologies that can be rendered.
-const TopologyA Topology = "A"
-
 // TLSSource is who provides the certificate.
 type TLSSource string
 
@@ -30,15 +24,27 @@ type BalancerKind string
 const (
 	HAProxy       BalancerKind = "haproxy"
 	NginxStream   BalancerKind = "nginx-stream"
+	NginxHTTP     BalancerKind = "nginx" // its http{}: it ends TLS and reads HTTP
 	ExternalTCP   BalancerKind = "external-tcp"
 	ExternalHTTP  BalancerKind = "external-http"
 	ExternalHTTP2 BalancerKind = "external-http2"
 )
 
+// balancerKinds lists every kind of load balancer.
+func balancerKinds() []BalancerKind {
+	return []BalancerKind{HAProxy, NginxStream, NginxHTTP, ExternalTCP, ExternalHTTP, ExternalHTTP2}
+}
+
 // External says whether somebody else runs the balancer.
 func (k BalancerKind) External() bool {
 	return k == ExternalTCP || k == ExternalHTTP || k == ExternalHTTP2
 }
+
+// HTTP says whether it reads HTTP instead of passing bytes.
+func (k BalancerKind) HTTP() bool { return k == NginxHTTP || k.ExternalHTTP() }
+
+// ExternalHTTP says whether it is somebody else's and reads HTTP.
+func (k BalancerKind) ExternalHTTP() bool { return k == ExternalHTTP || k == ExternalHTTP2 }
 
 // BalancerTLS is what the balancer does with TLS.
 type BalancerTLS string
@@ -46,7 +52,35 @@ type BalancerTLS string
 // The choices.
 const (
 	Passthrough BalancerTLS = "passthrough"
-	Terminate   BalancerTLS = "terminate"
+	Terminate   BalancerTLS = "terminate" // what is behind it gets cleartext
+	Reencrypt   BalancerTLS = "reencrypt" // it ends TLS and speaks TLS again to what is behind it
+)
+
+// BalancerALPN is whether a balancer that ends TLS negotiates a protocol.
+type BalancerALPN string
+
+// The choices.
+const (
+	ALPNNegotiated BalancerALPN = "negotiated" // http/1.1 and h2, in this order
+	ALPNNone       BalancerALPN = "none"
+)
+
+// BalancerAddress is whose address the gRPC balancer has.
+type BalancerAddress string
+
+// The choices.
+const (
+	AddressShared BalancerAddress = "shared" // the load balancer's, told apart by the name in SNI
+	AddressOwn    BalancerAddress = "own"
+)
+
+// GRPCTLS is what the gRPC balancer's listener takes.
+type GRPCTLS string
+
+// The choices.
+const (
+	GRPCTerminate GRPCTLS = "terminate"
+	GRPCCleartext GRPCTLS = "cleartext" // TLS has ended before it
 )
 
 // ProxyProtocol is a PROXY protocol version.

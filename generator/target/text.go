@@ -12,6 +12,10 @@ import (
 	"kasgen/templates"
 )
 
+// Streams is how many streams one HTTP/2 connection may have at once: agentk
+// opens up to 500 tunnels in one connection, and a few calls beside them.
+const Streams = 1000
+
 // Execute renders the template at path with values. word quotes a text as the
 // program's syntax asks.
 func Execute(path string, word func(string) string, values any) ([]byte, error) {

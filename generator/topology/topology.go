@@ -18,7 +18,11 @@ type Topology struct {
 	Name        string // for people; nothing is decided by it
 	SpecDigest  string
 	StateDir    string
-	Front       *Front // nil: somebody else's
+	Names       lockfile.Names
+	Carries     lockfile.Carries
+	Front       *Front // TCP balancer; nil: somebody else's, or none
+	HTTP2       *HTTP2 // balancer for gRPC in a program of its own; nil: none
+	Web         *Web   // nginx's http{}; nil: none
 	Edge        *Edge  // nil: none
 	KAS         KAS
 	Timeouts    Timeouts
@@ -51,7 +55,7 @@ type Frontend struct {
 	Listen      []string // host:port
 	AcceptProxy bool     // a PROXY header, of any version, is expected
 	TLS         *TLS     // nil: TLS passes through
-	Names       []Name   // chosen by SNI, in order
+	Names       []Name   // chosen by SNI, in order; from the first bytes where TLS passes through
 	Default     string   // backend of every other name
 }
 
@@ -148,7 +152,8 @@ type KAS struct {
 	GitLabCAFile    string
 	Websocket       bool   // agents may come over WebSocket
 	RemoveWebsocket string // the day on which people mean to remove it, or empty
-	PathPrefix      string // of the Kubernetes API proxy
+	PathPrefix      string // of the Kubernetes API proxy, as it reaches kas
+	PrefixNote      string // a line for people
 	Listen          spec.Listen
 	Secrets         spec.Secrets
 	Redis           *spec.Redis // nil: none
@@ -164,6 +169,12 @@ func New(s *spec.Spec) (Topology, error) {
 	switch s.Topology {
 	case spec.TopologyA:
 		return A(s)
+	case spec.TopologyB:
+		return B(s)
+	case spec.TopologyD:
+		return D(s)
+	case spec.TopologyPackaged:
+		return Packaged(s)
 	default:
 		return Topology{}, fmt.Errorf("topology %q cannot be made", s.Topology)
 	}

@@ -42,8 +42,10 @@ type File struct {
 	Kind        string        `json:"kind"`       // Kind
 	Kasgen      string        `json:"kasgen"`     // version of kasgen that wrote the bundle
 	Topology    string        `json:"topology"`
-	SpecDigest  string        `json:"specDigest"` // sha256 of the spec with every default filled in
-	StateDir    string        `json:"stateDir"`   // where certificates and secrets lie
+	SpecDigest  string        `json:"specDigest"`        // sha256 of the spec with every default filled in
+	StateDir    string        `json:"stateDir"`          // where certificates and secrets lie
+	Names       *Names        `json:"names,omitempty"`   // nil in bundles of older versions
+	Carries     *Carries      `json:"carries,omitempty"` // nil in bundles of older versions
 	Development []Development `json:"development"`
 	Files       []Entry       `json:"files"` // sorted by path
 }
@@ -113,7 +115,9 @@ func Write(f *File) []byte {
 	sorted := *f
 	sorted.Files = slices.SortedFunc(slices.Values(f.Files), func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
 	return strictyaml.Encode(sorted, map[string]string{
-		"": "The manifest of this bundle, written by kasgen; `kasgen render --check` compares.",
+		"":        "The manifest of this bundle, written by kasgen; `kasgen render --check` compares.",
+		"names":   "Host names of kas, and the listeners of this bundle that their clients reach.",
+		"carries": "What passes: yes; refused, with an answer that says why; no, it does not arrive.",
 		"development": "Files that `kasgen run` may make when they are missing. Secrets and keys are\n" +
 			"never part of a bundle.",
 	})
@@ -121,13 +125,23 @@ func Write(f *File) []byte {
 
 var digest = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-func check(f *File, doc *strictyaml.Doc, findings *diag.Findings) {
-	add := func(code, field, what, why string) {
-		if !doc.Faulty(field) {
-			findings.Add(diag.Finding{Code: code, Pos: doc.Pos(field), Field: field, What: what, Why: why,
-				Fix: "write the bundle again with `kasgen render`"})
-		}
+// checker looks at the values of a manifest that has the right form.
+type checker struct {
+	doc      *strictyaml.Doc
+	findings *diag.Findings
+}
+
+func (c checker) add(code, field, what, why string) {
+	if !c.doc.Faulty(field) {
+		c.findings.Add(diag.Finding{Code: code, Pos: c.doc.Pos(field), Field: field, What: what, Why: why,
+			Fix: "write the bundle again with `kasgen render`"})
 	}
+}
+
+func check(f *File, doc *strictyaml.Doc, findings *diag.Findings) {
+	c := checker{doc: doc, findings: findings}
+	add := c.add
+	c.names(f)
 	if f.APIVersion != APIVersion {
 		add(CodeKind, "apiVersion", fmt.Sprintf("apiVersion is %q", f.APIVersion), "this kasgen reads "+APIVersion)
 	}

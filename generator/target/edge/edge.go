@@ -52,6 +52,9 @@ func Render(t topology.Topology) ([]bundle.File, error) {
 	if tls := t.Edge.TLS; tls != nil {
 		l.TLS = &edgeconf.TLS{CertificateFile: tls.CertificateFile, KeyFile: tls.KeyFile, MinVersion: tls.MinVersion, ALPN: slices.Clone(tls.ALPN)}
 		notes[listener+".tls.alpn"] = "kubectl offers both and must get HTTP/1.1, in which it can upgrade; agents\noffer h2 alone."
+		if !slices.Contains(tls.ALPN, "h2") {
+			notes[listener+".tls.alpn"] = "kubectl upgrades in HTTP/1.1; gRPC has a name and a balancer of its own."
+		}
 	} else {
 		notes[listener+".serverNames"] = "Any other name in Host is refused. TLS ends before the edge."
 	}

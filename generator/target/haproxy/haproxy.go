@@ -1,5 +1,5 @@
-// Package haproxy owns haproxy.cfg, the TCP balancer in HAProxy's syntax. It
-// knows no spec. Its law: HAProxy 2.6 and later accept what it writes, and it
+// Package haproxy owns haproxy.cfg, the TCP balancer and the one for gRPC in
+// HAProxy's syntax. It knows no spec. Its law: HAProxy 2.6 and later accept what it writes, and it
 // writes only what the embedded balancer also does.
 package haproxy
 
@@ -21,9 +21,18 @@ const Path = "haproxy/haproxy.cfg"
 type values struct {
 	Header                      string
 	MaxConnections              int
+	Streams                     int // at once of one HTTP/2 connection
 	Drain, Connect, Idle, Sniff time.Duration
+	RequestHead, Keepalive      time.Duration
 	Frontends                   []frontend
+	HTTP2                       *balancer // nil: none
 	Backends                    []backend
+}
+
+// balancer is the frontend that speaks HTTP/2.
+type balancer struct {
+	topology.HTTP2
+	Binds []string
 }
 
 type frontend struct {
@@ -33,24 +42,37 @@ type frontend struct {
 
 type backend struct {
 	topology.Backend
+	HTTP    bool
 	Servers []string
 }
 
-// Render writes the balancer, if it is HAProxy.
+// Render writes what HAProxy does in the topology.
 func Render(t topology.Topology) ([]bundle.File, error) {
-	if t.Front == nil || t.Front.Program != topology.HAProxy {
-		return nil, nil
-	}
 	v := values{
-		Header:         target.Header(t, "HAProxy"),
-		MaxConnections: t.Front.MaxConnections,
-		Drain:          t.Timeouts.Drain, Connect: t.Timeouts.Connect, Idle: t.Timeouts.Idle, Sniff: t.Timeouts.Sniff,
+		Header: target.Header(t, "HAProxy"), Streams: target.Streams,
+		Drain: t.Timeouts.Drain, Connect: t.Timeouts.Connect, Idle: t.Timeouts.Idle, Sniff: t.Timeouts.Sniff,
+		RequestHead: t.Timeouts.Header, Keepalive: t.Timeouts.Keepalive,
 	}
-	for _, f := range t.Front.Frontends {
-		v.Frontends = append(v.Frontends, frontend{Frontend: f, Binds: binds(f)})
+	if t.Front != nil && t.Front.Program == topology.HAProxy {
+		v.MaxConnections = t.Front.MaxConnections
+		for _, f := range t.Front.Frontends {
+			v.Frontends = append(v.Frontends, frontend{Frontend: f, Binds: binds(f.Listen, f.AcceptProxy, f.TLS, "")})
+		}
+		for _, b := range t.Front.Backends {
+			v.Backends = append(v.Backends, backend{Backend: b, Servers: servers(b, "")})
+		}
 	}
-	for _, b := range t.Front.Backends {
-		v.Backends = append(v.Backends, backend{Backend: b, Servers: servers(b)})
+	if h := t.HTTP2; h != nil && h.Program == topology.HAProxy {
+		v.MaxConnections = h.MaxConnections
+		proto := ""
+		if h.TLS == nil {
+			proto = " proto h2" // there is no ALPN to say so
+		}
+		v.HTTP2 = &balancer{HTTP2: *h, Binds: binds(h.Listen, h.AcceptProxy, h.TLS, proto)}
+		v.Backends = append(v.Backends, backend{Backend: h.Backend, HTTP: true, Servers: servers(h.Backend, " proto h2")})
+	}
+	if v.MaxConnections == 0 {
+		return nil, nil
 	}
 	data, err := target.Execute("haproxy/haproxy.cfg.tmpl", word, v)
 	if err != nil {
@@ -60,16 +82,17 @@ func Render(t topology.Topology) ([]bundle.File, error) {
 }
 
 // binds are a frontend's bind lines without the keyword.
-func binds(f topology.Frontend) []string {
+func binds(listen []string, acceptProxy bool, tls *topology.TLS, proto string) []string {
 	options := ""
-	if f.AcceptProxy {
+	if acceptProxy {
 		options += " accept-proxy"
 	}
-	if tls := f.TLS; tls != nil {
+	options += proto
+	if tls != nil {
 		options += fmt.Sprintf(" ssl crt %s alpn %s ssl-min-ver TLSv%s", word(tls.CombinedFile), strings.Join(tls.ALPN, ","), tls.MinVersion)
 	}
 	var lines []string
-	for _, address := range f.Listen {
+	for _, address := range listen {
 		line := address
 		if host, _, err := net.SplitHostPort(address); err == nil && strings.Contains(host, ":") {
 			line += " v6only" // as nginx's default, so that 0.0.0.0 can stand beside it
@@ -80,8 +103,8 @@ func binds(f topology.Frontend) []string {
 }
 
 // servers are a backend's server lines without the keyword.
-func servers(b topology.Backend) []string {
-	options := ""
+func servers(b topology.Backend, proto string) []string {
+	options := proto
 	if c := b.Check; c != nil {
 		options += fmt.Sprintf(" check inter %s fall %d rise %d", target.Duration(c.Interval), c.Fall, c.Rise)
 	}

@@ -39,7 +39,7 @@ func Render(t topology.Topology) ([]bundle.File, error) {
 	data := kasconf.Write(f, comment(t, f), map[string]string{
 		"gitlab.external_url":                  "The one origin from which browsers may use the Kubernetes API proxy.",
 		"agent.listen.websocket":               websocketNote(k),
-		"agent.kubernetes_api.url_path_prefix": "The edge leaves the path as it is.",
+		"agent.kubernetes_api.url_path_prefix": k.PrefixNote,
 	})
 	if _, err := kasconf.Read(Path, data); err != nil {
 		return nil, fmt.Errorf("kas: the topology cannot be written: %w", err)

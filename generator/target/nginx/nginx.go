@@ -1,5 +1,5 @@
-// Package nginx owns stream.conf, the TCP balancer as a whole configuration of
-// nginx's. It knows no spec. Its law: nginx of the stated version accepts what
+// Package nginx owns stream.conf, the TCP balancer, and nginx.conf, vhosts and
+// port 80, each a whole configuration of nginx's. It knows no spec. Its law: nginx of the stated version accepts what
 // it writes, and it writes only what the embedded balancer also does.
 package nginx
 
@@ -13,8 +13,11 @@ import (
 	"kasgen/generator/topology"
 )
 
-// Path is the file's name in a bundle.
-const Path = "nginx/stream.conf"
+// The files' names in a bundle.
+const (
+	StreamPath = "nginx/stream.conf"
+	HTTPPath   = "nginx/nginx.conf"
+)
 
 // values is what the template places.
 type values struct {
@@ -32,6 +35,7 @@ type server struct {
 	topology.Frontend
 	Listen        []string
 	Variable      string // that holds the upstream, without the $; empty: Default
+	NameVariable  string // that holds the name, without the $
 	Protocols     string
 	ALPN          string
 	ProxyProtocol bool
@@ -43,8 +47,17 @@ type upstream struct {
 	Servers []string
 }
 
-// Render writes the balancer, if it is nginx.
+// Render writes what nginx does in the topology.
 func Render(t topology.Topology) ([]bundle.File, error) {
+	stream, err := renderStream(t)
+	if err != nil {
+		return nil, err
+	}
+	http, err := renderHTTP(t)
+	return append(stream, http...), err
+}
+
+func renderStream(t topology.Topology) ([]bundle.File, error) {
 	if t.Front == nil || t.Front.Program != topology.Nginx {
 		return nil, nil
 	}
@@ -79,7 +92,7 @@ func Render(t topology.Topology) ([]bundle.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []bundle.File{{Path: Path, Data: data}}, nil
+	return []bundle.File{{Path: StreamPath, Data: data}}, nil
 }
 
 func serverOf(f topology.Frontend, headers map[string]topology.ProxyHeader) (server, error) {
@@ -93,6 +106,10 @@ func serverOf(f topology.Frontend, headers map[string]topology.ProxyHeader) (ser
 		return server{}, fmt.Errorf("nginx: frontend %s: nginx cannot send PROXY v2", f.Name)
 	}
 	if len(f.Names) > 0 {
+		s.NameVariable = "ssl_preread_server_name"
+		if f.TLS != nil {
+			s.NameVariable = "ssl_server_name"
+		}
 		s.Variable = strings.ReplaceAll(f.Name, "-", "_") + "_upstream"
 	}
 	options := ""
@@ -101,7 +118,7 @@ func serverOf(f topology.Frontend, headers map[string]topology.ProxyHeader) (ser
 	}
 	if f.TLS != nil {
 		options += " ssl"
-		s.Protocols = map[string]string{"1.2": "TLSv1.2 TLSv1.3", "1.3": "TLSv1.3"}[f.TLS.MinVersion]
+		s.Protocols = protocols(f.TLS)
 		s.ALPN = strings.Join(f.TLS.ALPN, " ")
 	}
 	for _, address := range f.Listen {
@@ -109,6 +126,14 @@ func serverOf(f topology.Frontend, headers map[string]topology.ProxyHeader) (ser
 		s.Listen = append(s.Listen, address+options+" so_keepalive=on")
 	}
 	return s, nil
+}
+
+// protocols are the TLS versions from the least on.
+func protocols(tls *topology.TLS) string {
+	if tls.MinVersion == "1.3" {
+		return "TLSv1.3"
+	}
+	return "TLSv1.2 TLSv1.3"
 }
 
 func upstreamOf(b topology.Backend) (upstream, error) {
