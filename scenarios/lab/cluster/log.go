@@ -67,13 +67,15 @@ func parseLogOptions(r *http.Request, now time.Time) (logOptions, error) {
 
 // logs sends what the main process has printed, and with follow what it
 // prints from now on, a line at a time.
-func (a *apiServer) logs(w http.ResponseWriter, r *http.Request) {
+func (a *apiServer) logs(w http.ResponseWriter, r *http.Request) { sendLog(a.pod, w, r) }
+
+func sendLog(p *pod.Pod, w http.ResponseWriter, r *http.Request) {
 	o, err := parseLogOptions(r, time.Now())
 	if err != nil {
 		writeStatus(w, err)
 		return
 	}
-	lines, next := a.pod.Log().Lines()
+	lines, next := p.Log().Lines()
 	for len(lines) > 0 && lines[0].Time.Before(o.since) {
 		lines = lines[1:]
 	}
@@ -92,7 +94,7 @@ func (a *apiServer) logs(w http.ResponseWriter, r *http.Request) {
 		if flush.Flush() != nil || !o.follow {
 			return
 		}
-		if lines, next, err = a.pod.Log().Next(r.Context(), next); err != nil {
+		if lines, next, err = p.Log().Next(r.Context(), next); err != nil {
 			return // the client or the container has ended
 		}
 	}

@@ -86,6 +86,11 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	n.serve(w, r, s)
+}
+
+// serve carries one stream.
+func (n *node) serve(w http.ResponseWriter, r *http.Request, s session) {
 	n.handlers.Add(1)
 	defer n.handlers.Done()
 	u, r := newUpgradable(w, r, &n.upgraded, func(int, http.Header) {})
