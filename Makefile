@@ -7,7 +7,7 @@ GO ?= go
 P ?= 2
 PACKAGES := haproxy nginx libnginx-mod-stream
 
-.PHONY: build demo test tools lint vet bench fuzz generate clean
+.PHONY: build demo test tools lint vet bench fuzz generate man completion clean
 
 build: ## the kasgen binary
 	$(GO) build -trimpath -o kasgen .
@@ -40,5 +40,15 @@ fuzz: ## each fuzz target for FUZZTIME
 generate: ## Go code of the .proto files; needs protobuf-compiler and libprotobuf-dev
 	internal/kasrpc/generate.sh
 
+man: build ## a man page for each command, in build/man
+	./kasgen man build/man
+
+completion: build ## completion for bash, zsh, fish and PowerShell, in build/completion
+	mkdir -p build/completion
+	./kasgen completion bash > build/completion/kasgen.bash
+	./kasgen completion zsh > build/completion/_kasgen
+	./kasgen completion fish > build/completion/kasgen.fish
+	./kasgen completion powershell > build/completion/kasgen.ps1
+
 clean:
-	rm -rf kasgen .cache
+	rm -rf kasgen .cache build

@@ -14,6 +14,7 @@ import (
 
 	"kasgen/generator"
 	"kasgen/internal/cli"
+	"kasgen/internal/manual"
 	"kasgen/runtime"
 	"kasgen/scenarios"
 )
@@ -24,6 +25,7 @@ func commands(streams cli.IO) []*cobra.Command {
 		generator.Commands(streams),
 		runtime.Commands(streams),
 		scenarios.Commands(streams),
+		manual.Commands(streams),
 	)
 }
 

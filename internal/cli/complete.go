@@ -10,7 +10,7 @@ import (
 // somebody completes, not when the command is made.
 func Complete(cmd *cobra.Command, flag string, values func() []string) {
 	err := cmd.RegisterFlagCompletionFunc(flag, func(_ *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		return beginning(values(), begun), cobra.ShellCompDirectiveNoFileComp
+		return Beginning(values(), begun), cobra.ShellCompDirectiveNoFileComp
 	})
 	if err != nil {
 		panic("cli: " + err.Error()) // the flag is not there, or has values already
@@ -31,7 +31,7 @@ func CompleteArgs(cmd *cobra.Command, most int, values func() []string) {
 		if len(args) >= most {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return beginning(values(), begun), cobra.ShellCompDirectiveNoFileComp
+		return Beginning(values(), begun), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
@@ -45,9 +45,9 @@ func CompleteDir(cmd *cobra.Command) {
 	}
 }
 
-// beginning are the values that begin as the word does, in capitals or not. A
+// Beginning are the values that begin as the word does, in capitals or not. A
 // value may have a tab and a description behind it.
-func beginning(values []string, begun string) []cobra.Completion {
+func Beginning(values []string, begun string) []cobra.Completion {
 	var list []cobra.Completion
 	for _, v := range values {
 		if len(v) >= len(begun) && strings.EqualFold(v[:len(begun)], begun) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 
 	"kasgen/internal/diag"
@@ -49,7 +50,29 @@ func AddOverrides(cmd *cobra.Command, list []Override) *Values {
 			panic("cli: " + err.Error()) // the flag was added on the line above
 		}
 	}
+	for _, o := range list {
+		if err := cmd.Flags().SetAnnotation(o.Flag, variableOf, []string{variable(o.Flag)}); err != nil {
+			panic("cli: " + err.Error()) // the flag was added above
+		}
+	}
 	return &Values{v: v, cmd: cmd, list: list}
+}
+
+// variableOf annotates a flag with the name of its variable.
+const variableOf = "kasgen_variable"
+
+// Variable sets a flag from the environment.
+type Variable struct{ Name, Flag string }
+
+// Variables are those of cmd, by flag.
+func Variables(cmd *cobra.Command) []Variable {
+	var list []Variable
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		for _, name := range f.Annotations[variableOf] {
+			list = append(list, Variable{Name: name, Flag: f.Name})
+		}
+	})
+	return list
 }
 
 // CheckVariables refuses a variable in environ, of the form NAME=value, that

@@ -23,8 +23,8 @@ func Root(streams IO, commands ...*cobra.Command) *cobra.Command {
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(commands...)
+	root.InitDefaultCompletionCmd() // now, so that it is prepared as the others are
 	prepare(root)
 	return root
 }

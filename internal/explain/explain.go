@@ -58,11 +58,19 @@ func Lookup(code string) (Entry, bool) {
 	return Entry{}, false
 }
 
-// Nearest is the code that an unknown one may have been meant for, or "".
+// Nearest is the code that an unknown one may have been meant for, or "". One
+// of the same kind of file goes before others that are as near.
 func Nearest(code string) string {
-	var codes []string
+	code = strings.ToUpper(code)
+	var kin, codes []string
 	for _, e := range entries() {
 		codes = append(codes, e.Code)
+		if kind := len("KAS00"); len(code) > kind && strings.HasPrefix(e.Code, code[:kind]) {
+			kin = append(kin, e.Code)
+		}
 	}
-	return diag.Nearest(strings.ToUpper(code), codes)
+	if near := diag.Nearest(code, kin); near != "" {
+		return near
+	}
+	return diag.Nearest(code, codes)
 }
