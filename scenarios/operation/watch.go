@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 )
@@ -18,7 +19,9 @@ func watchEvents(ctx context.Context, c *client) (err error) {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	events, err := c.rest.Get().Namespace(c.Namespace).Resource("configmaps").
-		VersionedParams(&metav1.ListOptions{Watch: true, FieldSelector: "metadata.name=" + name}, c.parameters).
+		// From whatever version the server has at hand: the object is made later,
+		// and a server that must be sure of the newest may say to try again.
+		VersionedParams(&metav1.ListOptions{Watch: true, ResourceVersion: "0", FieldSelector: "metadata.name=" + name}, c.parameters).
 		Watch(watching)
 	if err != nil {
 		return fmt.Errorf("opening the watch: %w", err)
@@ -59,6 +62,9 @@ func expect(ctx context.Context, events watch.Interface, kind watch.EventType, n
 	case event, ok := <-events.ResultChan():
 		if !ok {
 			return fmt.Errorf("the watch ended before its %s event", kind)
+		}
+		if failed, ok := event.Object.(*metav1.Status); ok {
+			return fmt.Errorf("in the place of the %s event: %w", kind, apierrors.FromObject(failed))
 		}
 		got, ok := event.Object.(*corev1.ConfigMap)
 		if !ok {
