@@ -113,6 +113,7 @@ type body struct {
 	ended  func()      // called once at the end
 	mu     sync.Mutex
 	busy   bool
+	begun  bool // somebody has read
 	closed bool
 	idle   *sync.Cond
 	err    error
@@ -136,7 +137,7 @@ func (b *body) Read(p []byte) (int, error) {
 		}
 		return 0, err
 	}
-	b.busy = true
+	b.busy, b.begun = true, true
 	began := time.Now()
 	if b.side.limits.Body > 0 {
 		_ = b.side.rc.SetReadDeadline(time.Now().Add(b.side.limits.Body))
@@ -169,20 +170,29 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.closed {
-		b.closed = true
-		if b.err != io.EOF {
-			_ = b.side.rc.SetReadDeadline(time.Unix(1, 0))
-		}
+	b.closed = true
+	if b.busy {
+		_ = b.side.rc.SetReadDeadline(time.Unix(1, 0))
 	}
 	return nil
+}
+
+// again takes a Close back, if nothing has been read.
+func (b *body) again() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.begun {
+		return false
+	}
+	b.closed = false
+	return true
 }
 
 // fault is how the client failed, nil if it did not.
 func (b *body) fault() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.err == nil || b.err == io.EOF || errors.Is(b.err, errGivenUp) {
+	if b.err == nil || errors.Is(b.err, io.EOF) || errors.Is(b.err, errGivenUp) {
 		return nil
 	}
 	return b.err
@@ -207,7 +217,7 @@ func (b *body) settle() {
 	for b.busy {
 		b.idle.Wait()
 	}
-	ended := b.err == io.EOF
+	ended := errors.Is(b.err, io.EOF)
 	b.mu.Unlock()
 	if !ended && b.side.r.ProtoMajor == 1 {
 		_ = b.side.rc.SetReadDeadline(time.Now().Add(lingerLimit))

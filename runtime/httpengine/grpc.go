@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"kasgen/runtime/silence"
 )
@@ -30,26 +31,34 @@ func (u *Upstream) GRPC(w http.ResponseWriter, r *http.Request, out Outgoing, o 
 	s.silent, s.stalled = silence.New(u.Read, s.late), silence.New(u.Send, s.late)
 	defer s.silent.Stop()
 	defer s.stalled.Stop()
-	conn, failure := u.session(ctx, s.silent.Touch)
-	if failure != nil {
-		return failure
-	}
-	s.conn = conn
-	defer conn.release()
 	req := s.request(ctx, out)
 	if s.body != nil {
 		defer s.body.settle()
 	}
-	if u.EitherWay || s.body == nil {
-		s.silent.Start()
-	}
-	resp, err := conn.RoundTrip(req)
-	if err != nil {
+	for again := u.Share; ; again = false {
+		conn, failure := u.session(ctx, s.silent.Touch)
+		if failure != nil {
+			return failure
+		}
+		s.conn.Store(conn)
+		if u.EitherWay || s.body == nil {
+			s.silent.Start()
+		}
+		resp, err := conn.RoundTrip(req)
+		if err == nil {
+			defer conn.release()
+			defer resp.Body.Close()
+			s.silent.Start()
+			return s.pass(resp)
+		}
+		conn.release()
+		// A connection that others use may have ended before it had a stream
+		// for us.
+		if again && conn.Available() == 0 && ctx.Err() == nil && (s.body == nil || s.body.again()) {
+			continue
+		}
 		return s.failed(err)
 	}
-	defer resp.Body.Close()
-	s.silent.Start()
-	return s.pass(resp)
 }
 
 // stream is one request and its answer on HTTP/2.
@@ -58,7 +67,7 @@ type stream struct {
 	side    *clientSide
 	options GRPCOptions
 	cancel  context.CancelCauseFunc
-	conn    *session
+	conn    atomic.Pointer[session]
 	silent  *silence.Watch
 	stalled *silence.Watch
 	body    *body // nil if there is none
@@ -67,15 +76,19 @@ type stream struct {
 var errTooLate = errors.New("the upstream took too long")
 
 // late ends the stream, and with it a connection of its own, which may not take
-// as much as the stream's reset.
+// as much as the stream's reset. While net/http reads a body it does not look at
+// the context.
 func (s *stream) late() {
 	s.cancel(errTooLate)
-	if s.conn != nil {
-		s.conn.abandon()
+	if s.body != nil {
+		_ = s.body.Close() // does not fail
+	}
+	if conn := s.conn.Load(); conn != nil {
+		conn.abandon()
 	}
 }
 
-// request builds the request for x/net.
+// request builds the request for net/http.
 func (s *stream) request(ctx context.Context, out Outgoing) *http.Request {
 	scheme := "http"
 	if s.up.TLS != nil {
@@ -84,7 +97,7 @@ func (s *stream) request(ctx context.Context, out Outgoing) *http.Request {
 	req := &http.Request{
 		Method: out.Method,
 		// Opaque goes out as it is.
-		URL:    &url.URL{Scheme: scheme, Host: out.Host, Opaque: out.Target},
+		URL:    &url.URL{Scheme: scheme, Host: "upstream", Opaque: out.Target},
 		Host:   out.Host,
 		Header: s.header(out.Header),
 	}
@@ -126,7 +139,7 @@ func (s *stream) header(h http.Header) http.Header {
 	}
 	removeConnection(to)
 	if _, ok := to["User-Agent"]; !ok {
-		to["User-Agent"] = []string{""} // x/net would give its own
+		to["User-Agent"] = []string{""} // net/http would give its own
 	}
 	return to
 }

@@ -57,7 +57,7 @@ func (s *upstreamServer) start(t testing.TB, o ...grpc.ServerOption) string {
 					m := new(wrapperspb.BytesValue)
 					if err := stream.RecvMsg(m); err != nil {
 						s.ended <- err
-						if err == io.EOF {
+						if errors.Is(err, io.EOF) {
 							return nil
 						}
 						return err
@@ -187,10 +187,10 @@ func TestGRPCStream(t *testing.T) {
 		if err := stream.CloseSend(); err != nil {
 			t.Fatal(err)
 		}
-		if err := stream.RecvMsg(got); err != io.EOF {
+		if err := stream.RecvMsg(got); !errors.Is(err, io.EOF) {
 			t.Errorf("the end: %v", err)
 		}
-		if err := <-up.ended; err != io.EOF {
+		if err := <-up.ended; !errors.Is(err, io.EOF) {
 			t.Errorf("the upstream saw %v", err)
 		}
 	})

@@ -178,11 +178,11 @@ func (x *exchange) copyBody() error {
 				return err
 			}
 		}
-		if err == io.EOF && x.out.ContentLength < 0 {
+		if errors.Is(err, io.EOF) && x.out.ContentLength < 0 {
 			_, err = x.write([]byte("0\r\n\r\n"))
 			return err
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if errors.Is(err, io.ErrUnexpectedEOF) {

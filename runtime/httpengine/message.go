@@ -116,7 +116,7 @@ func (l *lines) fields() (http.Header, error) {
 	for {
 		line, err := l.next()
 		if err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			return nil, fmt.Errorf("reading the answer's header: %w", err)
@@ -201,7 +201,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := c.data.Read(p)
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		return n, err
 	}
 	t, err := (&lines{r: c.r, left: maxTrailer}).fields()

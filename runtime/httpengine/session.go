@@ -5,24 +5,16 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // session is an HTTP/2 connection to an upstream, as one request has it.
 type session struct {
-	*http2.ClientConn
+	*http.ClientConn
 	conn   net.Conn
 	shared bool
 }
-
-// shared is a connection that several requests use at a time.
-type shared struct {
-	client *http2.ClientConn
-}
-
-func (s *shared) close() { _ = s.client.Close() } // what fails to close is closed
 
 // Windows in bytes. A stream may run at a gigabyte a second over a millisecond,
 // and a slow client holds no more than its window.
@@ -38,24 +30,33 @@ const (
 	sharedPing = 30 * time.Second
 )
 
-// transport settles how HTTP/2 is spoken. It has no connections of its own.
-func (u *Upstream) transport() (*http2.Transport, error) {
+// open makes conn an HTTP/2 connection and owns it.
+func (u *Upstream) open(ctx context.Context, conn net.Conn) (*http.ClientConn, *Failure) {
 	size := u.MaxHeaderBytes
 	if size == 0 {
 		size = defaultMaxHeader
 	}
-	one := &http.Transport{
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true) // or encrypted: TLS is ours
+	t := &http.Transport{
+		Protocols:              protocols,
+		DialContext:            func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 		DisableCompression:     true, // what the client did not ask for is not undone here
 		MaxResponseHeaderBytes: int64(size),
 		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connectionWindow},
 	}
 	if u.Share {
-		one.IdleConnTimeout = sharedIdle
-		one.HTTP2.SendPingTimeout = sharedPing
+		t.IdleConnTimeout = sharedIdle
+		t.HTTP2.SendPingTimeout = sharedPing
 		// A connection that takes nothing holds up every stream on it.
-		one.HTTP2.WriteByteTimeout = u.Send
+		t.HTTP2.WriteByteTimeout = u.Send
 	}
-	return http2.ConfigureTransports(one)
+	client, err := t.NewClientConn(ctx, "http", "upstream:0") // an address that nobody dials
+	if err != nil {
+		conn.Close()
+		return nil, &Failure{Stage: StageConnect, Status: http.StatusBadGateway, Err: err}
+	}
+	return client, nil
 }
 
 // session is a connection on which a request may be sent. touch hears of every
@@ -68,23 +69,11 @@ func (u *Upstream) session(ctx context.Context, touch func()) (*session, *Failur
 	if failure != nil {
 		return nil, failure
 	}
-	client, failure := u.client(touchConn{conn, touch})
+	client, failure := u.open(ctx, touchConn{conn, touch})
 	if failure != nil {
 		return nil, failure
 	}
 	return &session{ClientConn: client, conn: conn}, nil
-}
-
-func (u *Upstream) client(conn net.Conn) (*http2.ClientConn, *Failure) {
-	t, err := u.transport()
-	if err == nil {
-		var client *http2.ClientConn
-		if client, err = t.NewClientConn(conn); err == nil {
-			return client, nil
-		}
-	}
-	conn.Close()
-	return nil, &Failure{Stage: StageConnect, Status: http.StatusBadGateway, Err: err}
 }
 
 // touchConn tells of what comes.
@@ -103,41 +92,50 @@ func (t touchConn) Read(p []byte) (int, error) {
 
 // sharedSession finds a connection with a free stream, or opens one.
 func (u *Upstream) sharedSession(ctx context.Context) (*session, *Failure) {
-	u.mu.Lock()
-	kept := u.shared[:0]
-	var found *http2.ClientConn
-	for _, s := range u.shared {
-		if s.client.State().Closed {
-			continue
-		}
-		kept = append(kept, s)
-		if found == nil && s.client.ReserveNewRequest() {
-			found = s.client
-		}
-	}
-	clear(u.shared[len(kept):])
-	u.shared = kept
-	u.mu.Unlock()
-	if found != nil {
-		return &session{ClientConn: found, shared: true}, nil
+	if client := u.free(); client != nil {
+		return &session{ClientConn: client, shared: true}, nil
 	}
 	conn, failure := u.connect(ctx, "h2")
 	if failure != nil {
 		return nil, failure
 	}
-	client, failure := u.client(conn)
+	client, failure := u.open(ctx, conn)
 	if failure != nil {
 		return nil, failure
 	}
-	client.ReserveNewRequest()
+	err := client.Reserve()
+	if err == nil {
+		err = u.keep(client)
+	}
+	if err != nil {
+		_ = client.Close() // what fails to close is closed
+		return nil, &Failure{Stage: StageConnect, Status: http.StatusBadGateway, Err: err}
+	}
+	return &session{ClientConn: client, shared: true}, nil
+}
+
+// free is a shared connection with a stream reserved on it, nil if there is
+// none.
+func (u *Upstream) free() *http.ClientConn {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.shared = slices.DeleteFunc(u.shared, func(c *http.ClientConn) bool { return c.Err() != nil })
+	for _, c := range u.shared {
+		if c.Reserve() == nil {
+			return c
+		}
+	}
+	return nil
+}
+
+func (u *Upstream) keep(c *http.ClientConn) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
-		_ = client.Close() // it has no stream yet
-		return nil, &Failure{Stage: StageConnect, Status: http.StatusBadGateway, Err: errors.New("the upstream is closed")}
+		return errors.New("the upstream is closed")
 	}
-	u.shared = append(u.shared, &shared{client: client})
-	return &session{ClientConn: client, shared: true}, nil
+	u.shared = append(u.shared, c)
+	return nil
 }
 
 // abandon ends a connection of one request at once.

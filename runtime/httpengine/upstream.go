@@ -38,7 +38,7 @@ type Upstream struct {
 
 	streams relay.Group // of clients that no Server has
 	mu      sync.Mutex
-	shared  []*shared
+	shared  []*http.ClientConn
 	closed  bool
 }
 
@@ -121,7 +121,7 @@ func (u *Upstream) dial(ctx context.Context, alpn string) (net.Conn, error) {
 		return nil, fmt.Errorf("TLS handshake: %w", err)
 	}
 	if got := t.ConnectionState().NegotiatedProtocol; alpn != "" && got != alpn && got != "" {
-		t.Close()
+		c.Close()
 		return nil, fmt.Errorf("TLS handshake: the upstream speaks %s, not %s", got, alpn)
 	}
 	return t, nil
@@ -155,6 +155,6 @@ func (u *Upstream) Close() {
 	u.shared, u.closed = nil, true
 	u.mu.Unlock()
 	for _, c := range conns {
-		c.close()
+		_ = c.Close() // what fails to close is closed
 	}
 }

@@ -1,0 +1,215 @@
+package httpengine_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+
+	"kasgen/runtime/httpengine"
+)
+
+// saying answers with what the engine knows of the client.
+func saying() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := httpengine.ClientOf(r.Context())
+		name := ""
+		if r.TLS != nil {
+			name = r.TLS.ServerName
+		}
+		fmt.Fprintf(w, "%s %v %v %v %s %q", r.Proto, c.Source, c.Destination, c.Peer.Addr(), r.RemoteAddr, name)
+	})
+}
+
+// ask sends a GET over c and returns the body, "" if there is none.
+func ask(t *testing.T, c net.Conn, two bool) string {
+	t.Helper()
+	req, _ := http.NewRequestWithContext(within(t, 10*time.Second), "GET", "http://h/", nil)
+	var resp *http.Response
+	var err error
+	if two {
+		protocols := new(http.Protocols)
+		protocols.SetUnencryptedHTTP2(true)
+		transport := &http.Transport{Protocols: protocols, DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }}
+		var cc *http.ClientConn
+		if cc, err = transport.NewClientConn(within(t, 10*time.Second), "http", "h:0"); err == nil {
+			defer cc.Close()
+			resp, err = cc.RoundTrip(req)
+		}
+	} else {
+		_ = req.Write(c)
+		resp, err = http.ReadResponse(bufio.NewReader(c), req)
+	}
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != 200 {
+		return resp.Status
+	}
+	return string(b)
+}
+
+func TestServerProtocols(t *testing.T) {
+	t.Parallel()
+	conf, roots := certificate(t, "h2", "http/1.1")
+	tests := map[string]struct {
+		options httpengine.ServerOptions
+		tls     bool
+		offer   []string
+		two     bool
+		want    string // the protocol
+	}{
+		"cleartext":                     {options: both(), want: "HTTP/1.1"},
+		"cleartext preface":             {options: both(), two: true, want: "HTTP/2.0"},
+		"preface, HTTP/1.1 only":        {options: httpengine.ServerOptions{HTTP1: true}, two: true},
+		"HTTP/1.1, HTTP/2 only":         {options: httpengine.ServerOptions{HTTP2: true}},
+		"ALPN h2":                       {options: both(), tls: true, offer: []string{"h2"}, two: true, want: "HTTP/2.0"},
+		"ALPN http/1.1":                 {options: both(), tls: true, offer: []string{"http/1.1"}, want: "HTTP/1.1"},
+		"no ALPN":                       {options: both(), tls: true, want: "HTTP/1.1"},
+		"no ALPN, preface":              {options: both(), tls: true, two: true},
+		"no ALPN, preface, as HAProxy":  {options: httpengine.ServerOptions{HTTP1: true, HTTP2: true, Preface: true}, tls: true, two: true, want: "HTTP/2.0"},
+		"ALPN h2, HTTP/1.1":             {options: both(), tls: true, offer: []string{"h2"}},
+		"ALPN h2, HTTP/1.1, as HAProxy": {options: httpengine.ServerOptions{HTTP1: true, HTTP2: true, Preface: true}, tls: true, offer: []string{"h2"}, want: "HTTP/1.1"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := tt.options
+			if tt.tls {
+				o.TLS = conf
+			}
+			_, address := serve(t, saying(), o)
+			raw := dial(t, address)
+			var c net.Conn = raw
+			server := ""
+			if tt.tls {
+				c, server = tls.Client(c, &tls.Config{RootCAs: roots, ServerName: "kas.example.com", NextProtos: tt.offer}), "kas.example.com"
+			}
+			got := ask(t, c, tt.two)
+			want := ""
+			if tt.want != "" {
+				want = fmt.Sprintf("%s invalid AddrPort invalid AddrPort 127.0.0.1 %s %q", tt.want, raw.LocalAddr(), server)
+			}
+			if got != want && (want != "" || got != "400 Bad Request") {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestServerProxyHeader(t *testing.T) {
+	t.Parallel()
+	source, destination := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 443}
+	for wanted := range map[int]struct{}{httpengine.AnyProxy: {}, 1: {}, 2: {}} {
+		for version := byte(0); version <= 2; version++ {
+			for _, two := range []bool{false, true} {
+				t.Run(fmt.Sprint(wanted, version, two), func(t *testing.T) {
+					t.Parallel()
+					o := both()
+					o.Proxy, o.Handshake = wanted, time.Second
+					_, address := serve(t, saying(), o)
+					c := dial(t, address)
+					proto := "HTTP/1.1"
+					if two {
+						proto = "HTTP/2.0"
+					}
+					want := ""
+					if version > 0 {
+						if _, err := proxyproto.HeaderProxyFromAddrs(version, source, destination).WriteTo(c); err != nil {
+							t.Fatal(err)
+						}
+						if wanted == int(version) || wanted == httpengine.AnyProxy {
+							want = proto + ` 192.0.2.1:1 192.0.2.2:443 127.0.0.1 192.0.2.1:1 ""`
+						}
+					}
+					if got := ask(t, c, two); got != want {
+						t.Errorf("got %q, want %q", got, want)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestServerProxyHeaderOfNobody is a balancer that speaks for itself.
+func TestServerProxyHeaderOfNobody(t *testing.T) {
+	t.Parallel()
+	for name, header := range map[string]string{
+		"v1 unknown": "PROXY UNKNOWN\r\n", "v2 local": "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00",
+	} {
+		for _, two := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, two), func(t *testing.T) {
+				t.Parallel()
+				o := both()
+				o.Proxy = httpengine.AnyProxy
+				_, address := serve(t, saying(), o)
+				c := dial(t, address)
+				io.WriteString(c, header)
+				if got := ask(t, c, two); got == "" {
+					t.Error("no answer")
+				}
+			})
+		}
+	}
+}
+
+// TestShutdown waits for a request and for an upgraded stream, and ends them
+// when the time is over.
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	more := make(chan struct{})
+	address := scripted(t, func(c *net.TCPConn, r *bufio.Reader, req *http.Request) {
+		if req.Header.Get("Upgrade") != "" {
+			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+			_, _ = io.Copy(c, r)
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n")
+		<-more
+		io.WriteString(c, "x")
+	})
+	s, front := serve(t, http1To(to(address), httpengine.HTTP1Options{}), both())
+	stream := upgraded(t, front, nil)
+	request := dial(t, front)
+	io.WriteString(request, plainGet)
+	answers := bufio.NewReader(request)
+	resp, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Retire()
+	if _, err := net.Dial("tcp", front); err == nil {
+		t.Error("a retired server still accepts")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Shutdown(ctx) }()
+	close(more)
+	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "x" {
+		t.Errorf("a request during the shutdown: %q, %v", b, err)
+	}
+	b := make([]byte, 1)
+	io.WriteString(stream, "y")
+	if _, err := io.ReadFull(stream, b); err != nil || b[0] != 'y' {
+		t.Errorf("a stream during the shutdown: %q, %v", b, err)
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("the shutdown ended with a stream open: %v", err)
+	default:
+	}
+	cancel()
+	<-done
+	if _, err := stream.Read(b); err == nil {
+		t.Error("the stream outlived its server")
+	}
+}
