@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -69,4 +71,20 @@ func (s *Source) Read(in io.Reader) (*spec.Spec, diag.Findings, error) {
 	}
 	read, findings := spec.Read(s.Name(), data, overrides)
 	return read, findings, nil
+}
+
+// chosen says whether a flag chose or changed the spec.
+func (s *Source) chosen() bool {
+	return s.file != "" || slices.ContainsFunc(s.values.Given(), func(v cli.Value) bool { return strings.HasPrefix(v.Source, "--") })
+}
+
+// Code is the exit code of a run that ended with findings: a wrong value of a
+// flag or a variable is wrong usage, as an unknown one is.
+func (s *Source) Code(findings diag.Findings) int {
+	for _, f := range findings {
+		if f.Severity == diag.Error && slices.ContainsFunc(s.values.Given(), func(v cli.Value) bool { return v.Source == f.File }) {
+			return cli.Misuse
+		}
+	}
+	return cli.Failure
 }

@@ -28,7 +28,7 @@ func validateCommand(streams cli.IO) *cobra.Command {
 			return err
 		}
 		if s == nil {
-			return cli.Exit{Code: cli.Failure}
+			return cli.Exit{Code: from.Code(findings)}
 		}
 		if _, err := Render(s); err != nil {
 			return err
