@@ -149,7 +149,10 @@ func render(streams cli.IO, o demoOptions) error {
 		return err
 	}
 	if s == nil {
-		return cli.Report(streams, o.format, findings)
+		if err := cli.PrintFindings(streams, o.format, findings); err != nil {
+			return err
+		}
+		return cli.Exit{Code: o.from.Code(findings)}
 	}
 	b, err := generator.Render(s)
 	if err != nil {
