@@ -52,6 +52,6 @@ func (s *Server) probe(ctx context.Context, p *peer) error {
 	if p.Check.SendProxy {
 		version = p.SendProxy
 	}
-	_, err = s.greet(ctx, raw, p, version, proxyHeader{})
+	_, err = s.greet(ctx, raw, p.Peer, version, proxyHeader{})
 	return errors.Join(err, raw.Close())
 }

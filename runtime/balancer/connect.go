@@ -19,6 +19,43 @@ type upstream struct {
 // connect finds a peer that answers and sends the PROXY header. The error
 // comes with its cause and the last peer that was tried, nil if none was.
 func (s *Server) connect(ctx context.Context, v *View, b *Backend) (upstream, *peer, Cause, error) {
+	var up upstream
+	p, cause, err := s.attempt(ctx, v, b, func(p *peer) error {
+		raw, conn, err := s.dial(ctx, v, b, p.Peer)
+		up = upstream{peer: p, raw: raw, conn: conn}
+		return err
+	})
+	return up, p, cause, err
+}
+
+// Try picks a peer for a client, and calls try with it, again
+// and with others as the backend's Retry says while that fails. Where it did
+// not, the peer is held until done is called. Try's caller makes its own use of
+// connections; Dial opens them.
+func (s *Server) Try(ctx context.Context, v *View, b *Backend, try func(*Peer) error) (done func(), cause Cause, err error) {
+	p, cause, err := s.attempt(ctx, v, b, func(p *peer) error { return try(p.Peer) })
+	if err != nil {
+		return nil, cause, err
+	}
+	return func() { b.Pool.release(p) }, "", nil
+}
+
+// Dial connects to one peer of a backend within the backend's limit, PROXY
+// header and TLS included.
+func (s *Server) Dial(ctx context.Context, v *View, b *Backend, p *Peer) (net.Conn, error) {
+	_, conn, err := s.dial(ctx, v, b, p)
+	if err != nil {
+		return nil, err
+	}
+	if whole, ok := conn.(wholeConn); ok {
+		return whole.Conn, nil
+	}
+	return conn, nil
+}
+
+// attempt picks peers until try succeeds with one. The error comes with its
+// cause and the last peer that was tried, nil if none was.
+func (s *Server) attempt(ctx context.Context, v *View, b *Backend, try func(*peer) error) (*peer, Cause, error) {
 	began := time.Now()
 	req := pick{client: v.Client.Addr(), noWait: b.Retry.TryOnce}
 	retries := b.Retry.Retries
@@ -31,16 +68,16 @@ func (s *Server) connect(ctx context.Context, v *View, b *Backend) (upstream, *p
 		if p == nil {
 			next, err := b.Pool.acquire(ctx, req, b.Queue)
 			if err != nil {
-				return upstream{}, nil, acquireCause(err, failure), errors.Join(failure, err)
+				return nil, acquireCause(err, failure), errors.Join(failure, err)
 			}
 			p = next
 		} else {
 			b.Pool.retain(p)
 		}
-		raw, conn, err := s.dial(ctx, v, b, p)
+		err := try(p)
 		if err == nil {
 			b.Pool.succeeded(p)
-			return upstream{peer: p, raw: raw, conn: conn}, p, "", nil
+			return p, "", nil
 		}
 		failure = fmt.Errorf("server %s (%s): %w", p.Name, p.Address, err)
 		if b.Pool.failed(p) {
@@ -48,7 +85,7 @@ func (s *Server) connect(ctx context.Context, v *View, b *Backend) (upstream, *p
 		}
 		b.Pool.release(p)
 		if ctx.Err() != nil || attempt >= retries || b.Retry.Total > 0 && time.Since(began) >= b.Retry.Total {
-			return upstream{}, p, CauseConnect, failure
+			return p, CauseConnect, failure
 		}
 		if b.Retry.TryOnce {
 			req.tried = append(req.tried, p)
@@ -62,7 +99,7 @@ func (s *Server) connect(ctx context.Context, v *View, b *Backend) (upstream, *p
 			}
 		}
 		if !sleep(ctx, b.Retry.Delay) {
-			return upstream{}, p, CauseConnect, failure
+			return p, CauseConnect, failure
 		}
 	}
 }
@@ -108,7 +145,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // dial connects to one peer within b.Connect, TLS included.
-func (s *Server) dial(ctx context.Context, v *View, b *Backend, p *peer) (net.Conn, halfConn, error) {
+func (s *Server) dial(ctx context.Context, v *View, b *Backend, p *Peer) (net.Conn, halfConn, error) {
 	if b.Connect > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, b.Connect)
@@ -132,7 +169,7 @@ func (s *Server) dial(ctx context.Context, v *View, b *Backend, p *peer) (net.Co
 }
 
 // greet sends the PROXY header and does the TLS handshake of p.
-func (s *Server) greet(ctx context.Context, raw net.Conn, p *peer, version int, header proxyHeader) (halfConn, error) {
+func (s *Server) greet(ctx context.Context, raw net.Conn, p *Peer, version int, header proxyHeader) (halfConn, error) {
 	if version > 0 {
 		// A fresh socket takes such a header whole without blocking.
 		if _, err := raw.Write(appendProxy(nil, version, header)); err != nil {

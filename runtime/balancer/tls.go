@@ -41,6 +41,11 @@ type ClientTLS struct {
 
 type readFile func(path string) ([]byte, error)
 
+// Config reads the certificates by read.
+func (t *ServerTLS) Config(read func(path string) ([]byte, error)) (*tls.Config, error) {
+	return t.config(read)
+}
+
 func (t *ServerTLS) config(read readFile) (*tls.Config, error) {
 	c := &tls.Config{NextProtos: t.ALPN, MinVersion: t.Min, MaxVersion: t.Max}
 	var errs []error
