@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"kasgen/runtime/silence"
 	"kasgen/runtime/sniff"
 )
 
@@ -19,6 +20,7 @@ type clientSide struct {
 	r      *http.Request
 	rc     *http.ResponseController
 	limits ClientLimits
+	silent *silence.Watch // of a client whose bytes either way count, while it has more to send
 }
 
 func newClientSide(w http.ResponseWriter, r *http.Request, limits ClientLimits) *clientSide {
@@ -26,16 +28,21 @@ func newClientSide(w http.ResponseWriter, r *http.Request, limits ClientLimits) 
 	if r.ProtoMajor == 1 {
 		_ = c.rc.EnableFullDuplex() // who has no such thing is duplex as it is
 	}
+	if limits.EitherWay {
+		c.silent = silence.New(limits.Body, func() { _ = c.rc.SetReadDeadline(time.Unix(1, 0)) })
+	}
 	return c
 }
 
 // write passes a piece of the answer on, at once if flush is set.
 func (c *clientSide) write(p []byte, flush bool) error {
 	c.sending()
+	c.silent.Touch()
 	_, err := c.w.Write(p)
 	if err == nil && flush {
 		err = c.rc.Flush()
 	}
+	c.silent.Touch()
 	return err
 }
 
@@ -139,22 +146,28 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	b.busy, b.begun = true, true
 	began := time.Now()
-	if b.side.limits.Body > 0 {
-		_ = b.side.rc.SetReadDeadline(time.Now().Add(b.side.limits.Body))
+	limit := b.side.limits.Body
+	if b.side.limits.EitherWay {
+		limit = 0
+	}
+	if limit > 0 {
+		_ = b.side.rc.SetReadDeadline(time.Now().Add(limit))
 	}
 	b.mu.Unlock()
 	b.before()
+	b.side.silent.Start()
 	n, err := b.from.Read(p)
+	b.side.silent.Pause()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		// Close sets a deadline, too.
-		if err = errGivenUp; b.side.limits.Body > 0 && time.Since(began) >= b.side.limits.Body {
+		if err = errGivenUp; b.side.silent.Expired() || limit > 0 && time.Since(began) >= limit {
 			err = errLate
 		}
 	}
 	b.mu.Lock()
 	b.busy = false
 	b.err = err
-	if err == io.EOF && b.side.limits.Body > 0 && !b.closed {
+	if err == io.EOF && limit > 0 && !b.closed {
 		_ = b.side.rc.SetReadDeadline(time.Time{})
 	}
 	b.idle.Broadcast()
@@ -213,6 +226,7 @@ func (b *body) fail(err error) {
 // with it.
 func (b *body) settle() {
 	_ = b.Close() // does not fail
+	b.side.silent.Stop()
 	b.mu.Lock()
 	for b.busy {
 		b.idle.Wait()

@@ -90,9 +90,11 @@ func (s *stream) late() {
 
 // request builds the request for net/http.
 func (s *stream) request(ctx context.Context, out Outgoing) *http.Request {
-	scheme := "http"
-	if s.up.TLS != nil {
-		scheme = "https"
+	scheme := out.Scheme
+	if scheme == "" {
+		if scheme = "http"; s.up.TLS != nil {
+			scheme = "https"
+		}
 	}
 	req := &http.Request{
 		Method: out.Method,

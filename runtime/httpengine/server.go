@@ -30,8 +30,8 @@ type ServerOptions struct {
 	// HTTP1 and HTTP2 are what is spoken. Over TLS it is HTTP/2 where ALPN
 	// came to h2, and in cleartext where a connection begins with the preface.
 	HTTP1, HTTP2 bool
-	// Preface takes the preface for HTTP/2 over TLS, too, whatever ALPN came
-	// to, as HAProxy does.
+	// Preface takes the preface for HTTP/2 over TLS, too, where ALPN did not
+	// come to h2, as HAProxy does.
 	Preface bool
 	// Proxy is the version of the PROXY header that every connection must
 	// begin with: 0 is none, AnyProxy either.
@@ -122,14 +122,14 @@ func (s *Server) put(seen sniff.Protocol, c net.Conn) {
 	d := &described{Conn: c, client: describe(c)}
 	d.client.streams = &s.streams
 	two := seen == sniff.HTTP2
-	if state := d.client.TLS; state != nil && !s.options.Preface {
+	if state := d.client.TLS; state != nil {
 		negotiated := state.NegotiatedProtocol == string(sniff.HTTP2)
 		if negotiated && !two {
 			s.options.Log.Debug("a client that negotiated HTTP/2 spoke something else", "client", c.RemoteAddr().String())
 			c.Close()
 			return
 		}
-		two = negotiated
+		two = negotiated || two && s.options.Preface
 	}
 	switch {
 	case two && s.options.HTTP2:

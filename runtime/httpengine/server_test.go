@@ -78,7 +78,7 @@ func TestServerProtocols(t *testing.T) {
 		"no ALPN, preface":              {options: both(), tls: true, two: true},
 		"no ALPN, preface, as HAProxy":  {options: httpengine.ServerOptions{HTTP1: true, HTTP2: true, Preface: true}, tls: true, two: true, want: "HTTP/2.0"},
 		"ALPN h2, HTTP/1.1":             {options: both(), tls: true, offer: []string{"h2"}},
-		"ALPN h2, HTTP/1.1, as HAProxy": {options: httpengine.ServerOptions{HTTP1: true, HTTP2: true, Preface: true}, tls: true, offer: []string{"h2"}, want: "HTTP/1.1"},
+		"ALPN h2, HTTP/1.1, as HAProxy": {options: httpengine.ServerOptions{HTTP1: true, HTTP2: true, Preface: true}, tls: true, offer: []string{"h2"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -53,6 +53,8 @@ type Outgoing struct {
 	Target string
 	// Host is the header of that name, or :authority.
 	Host string
+	// Scheme is :scheme; "" is https where the upstream has TLS, and http.
+	Scheme string
 	// Header is everything else. HTTP1 sends it as it is, Connection, Upgrade
 	// and TE included, and adds only what Body needs; GRPC leaves out what
 	// HTTP/2 does not have.
@@ -71,6 +73,9 @@ type ClientLimits struct {
 	// Body limits the client's silence within its body, Send a write that it
 	// does not take; 0 is no limit.
 	Body, Send time.Duration
+	// EitherWay makes bytes that the client is sent break its silence as well,
+	// as HAProxy does.
+	EitherWay bool
 }
 
 // Response is an upstream's answer before it is passed on.
