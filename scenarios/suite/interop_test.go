@@ -1,0 +1,202 @@
+package suite
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/interop"
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+)
+
+// The suite's own services, and the names under which topologies route them.
+const (
+	suitePackage = "/grpc.testing."
+	ourPackage   = "/gitlab.agent.testing."
+)
+
+// interopCases are all of grpc-go's interop client but those that need
+// credentials of Google's cloud (compute_engine_creds, service_account_creds,
+// jwt_token_creds, per_rpc_creds, oauth2_auth_token, google_default_credentials,
+// compute_engine_channel_credentials), the soak tests, which are the first case
+// over and over, and the two of ORCA, whose load balancing policy and service
+// have names of their own.
+func interopCases() map[string]func(context.Context, *grpc.ClientConn) {
+	type client = testgrpc.TestServiceClient
+	service := func(run func(context.Context, client, ...grpc.CallOption)) func(context.Context, *grpc.ClientConn) {
+		return func(ctx context.Context, c *grpc.ClientConn) { run(ctx, testgrpc.NewTestServiceClient(c)) }
+	}
+	return map[string]func(context.Context, *grpc.ClientConn){
+		"empty_unary":                 service(interop.DoEmptyUnaryCall),
+		"large_unary":                 service(interop.DoLargeUnaryCall),
+		"client_streaming":            service(interop.DoClientStreaming),
+		"server_streaming":            service(interop.DoServerStreaming),
+		"ping_pong":                   service(interop.DoPingPong),
+		"empty_stream":                service(interop.DoEmptyStream),
+		"timeout_on_sleeping_server":  service(interop.DoTimeoutOnSleepingServer),
+		"cancel_after_begin":          service(interop.DoCancelAfterBegin),
+		"cancel_after_first_response": service(interop.DoCancelAfterFirstResponse),
+		"status_code_and_message":     service(interop.DoStatusCodeAndMessage),
+		"special_status_message":      service(interop.DoSpecialStatusMessage),
+		"custom_metadata":             service(interop.DoCustomMetadata),
+		"unimplemented_method":        interop.DoUnimplementedMethod,
+		"unimplemented_service": func(ctx context.Context, c *grpc.ClientConn) {
+			interop.DoUnimplementedService(ctx, testgrpc.NewUnimplementedServiceClient(c))
+		},
+		"pick_first_unary": func(ctx context.Context, c *grpc.ClientConn) {
+			interop.DoPickFirstUnary(ctx, testgrpc.NewTestServiceClient(c))
+		},
+	}
+}
+
+// caseLimit is how long one case may take.
+const caseLimit = 30 * time.Second
+
+// interopServer answers in kas's place: gRPC on its own and within WebSockets.
+func interopServer(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// grpc-go's own server does not say who it is, as pick_first_unary asks.
+	s := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+		answer, err := handle(ctx, req)
+		if r, ok := answer.(*testgrpc.SimpleResponse); ok && err == nil {
+			r.ServerId = "the one in kas's place"
+		}
+		return answer, err
+	}))
+	desc := testgrpc.TestService_ServiceDesc
+	desc.ServiceName = strings.Trim(ourPackage, "/") + "TestService"
+	s.RegisterService(&desc, interop.NewTestServer())
+	either := newEither(ln, s)
+	t.Cleanup(either.close)
+	return ln.Addr().String()
+}
+
+// job is one case, as a child process gets it.
+type job struct {
+	Case, Name, Address, CA string
+	WebSocket               bool
+}
+
+const jobKey = "KASGEN_INTEROP"
+
+// runJob is the child process: the suite's cases end the process when they
+// fail.
+func runJob(text string) error {
+	var j job
+	if err := json.Unmarshal([]byte(text), &j); err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(j.CA))
+	config := &tls.Config{RootCAs: roots, ServerName: j.Name, MinVersion: tls.VersionTLS12}
+	options := []grpc.DialOption{
+		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			return invoke(ctx, rename(method), req, reply, cc, opts...)
+		}),
+		grpc.WithStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			return open(ctx, desc, cc, rename(method), opts...)
+		}),
+	}
+	if j.WebSocket {
+		options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+			c, _, err := websocket.Dial(ctx, "wss://"+j.Address+"/", &websocket.DialOptions{HTTPClient: client, Host: j.Name, Subprotocols: []string{"ws-tunnel"}})
+			if err != nil {
+				return nil, err
+			}
+			return websocket.NetConn(context.Background(), c, websocket.MessageBinary), nil
+		}))
+	} else {
+		options = append(options, grpc.WithTransportCredentials(credentials.NewTLS(config)), grpc.WithAuthority(j.Name))
+	}
+	conn, err := grpc.NewClient("passthrough:///"+j.Address, options...)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), caseLimit)
+	defer cancel()
+	interopCases()[j.Case](ctx, conn)
+	return nil
+}
+
+func rename(method string) string { return strings.Replace(method, suitePackage, ourPackage, 1) }
+
+// tally counts over all topologies.
+type tally struct {
+	mu          sync.Mutex
+	passed, all int
+}
+
+// TestInterop runs every case through every topology, by each way that an
+// agent has.
+func TestInterop(t *testing.T) {
+	var sum tally
+	t.Cleanup(func() { t.Logf("interop: %d of %d cases pass", sum.passed, sum.all) })
+	t.Run("topologies", func(t *testing.T) {
+		for _, topology := range topologies() {
+			t.Run(topology, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, topology, interopServer(t))
+				for name := range interopCases() {
+					for _, webSocket := range []bool{false, true} {
+						way := map[bool]string{false: "grpcs", true: "wss"}[webSocket]
+						t.Run(way+" "+name, func(t *testing.T) {
+							t.Parallel()
+							j := job{Case: name, CA: w.ca, WebSocket: webSocket}
+							j.Name, j.Address = w.agents(way)
+							sum.note(w.run(t, j))
+						})
+					}
+				}
+			})
+		}
+	})
+}
+
+func (s *tally) note(pass bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all++
+	if pass {
+		s.passed++
+	}
+}
+
+func (w *world) run(t *testing.T, j job) bool {
+	t.Helper()
+	text, err := json.Marshal(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*caseLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Env = append(os.Environ(), jobKey+"="+string(text), "GRPC_GO_LOG_SEVERITY_LEVEL=error")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+		return false
+	}
+	return true
+}
