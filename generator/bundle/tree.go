@@ -141,7 +141,7 @@ func sameContent(a, b string) (equal bool, err error) {
 }
 
 func sameBytes(x, y io.Reader) (bool, error) {
-	var xs, ys [32 << 10]byte
+	var xs, ys [4 << 10]byte
 	for {
 		n, err := io.ReadFull(x, xs[:])
 		m, other := io.ReadFull(y, ys[:])
