@@ -10,7 +10,7 @@ import (
 
 // Commands are the commands of this room.
 func Commands(streams cli.IO) []*cobra.Command {
-	return []*cobra.Command{renderCommand(streams), validateCommand(streams), diffCommand(streams), rollbackCommand(streams)}
+	return []*cobra.Command{renderCommand(streams), validateCommand(streams), diffCommand(streams), rollbackCommand(streams), schemaCommand(streams)}
 }
 
 // rendering is one run of `kasgen render`.

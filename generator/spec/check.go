@@ -121,7 +121,7 @@ func (c *checker) required(field string) {
 
 // text reports a text that is empty.
 func (c *checker) text(field, value string) {
-	if !c.note(field, Rule{Required: true}) && value == "" {
+	if !c.note(field, Rule{Required: true}) && strings.TrimSpace(value) == "" {
 		c.required(field)
 	}
 }

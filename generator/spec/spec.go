@@ -14,7 +14,7 @@ const APIVersion = "kasgen/v1"
 
 // Spec is a whole kasgen.yaml.
 type Spec struct {
-	APIVersion   string       `json:"apiVersion"`
+	APIVersion   string       `json:"apiVersion"` // which keys the file has
 	Topology     Topology     `json:"topology"`
 	GitLab       GitLab       `json:"gitlab"`
 	StateDir     string       `json:"stateDir"` // certificates and secrets; never part of a bundle
@@ -42,7 +42,7 @@ type GitLab struct {
 
 // Names are the host names of kas.
 type Names struct {
-	KAS  string `json:"kas"`
+	KAS  string `json:"kas"`  // where agents, kubectl, Helm and CI jobs connect
 	GRPC string `json:"grpc"` // of agents by gRPC, where the topology has two names; empty: KAS with "-grpc" behind its first label
 }
 
@@ -66,14 +66,14 @@ type LoadBalancer struct {
 	RealIPFrom          []string      `json:"realIPFrom"`          // networks whose X-Forwarded-For or PROXY header nginx believes
 	Nodes               []string      `json:"nodes"`               // of several kas: their edges, or where nginx takes HTTP, their agent listeners; empty: this machine's
 	Balance             Balance       `json:"balance"`
-	MaxConnections      int           `json:"maxConnections"`
+	MaxConnections      int           `json:"maxConnections"` // at once
 	ShareWithGitLab     Share         `json:"shareWithGitLab"`
 	HealthCheck         HealthCheck   `json:"healthCheck"`
 }
 
 // Share is how GitLab keeps its port when kas takes it: by the name in SNI.
 type Share struct {
-	Enabled       bool          `json:"enabled"`
+	Enabled       bool          `json:"enabled"`       // whether kas and GitLab share a port
 	Address       string        `json:"address"`       // where GitLab's own web server listens
 	Vhosts        string        `json:"vhosts"`        // where nginx's vhosts listen then, in topologies that have them
 	ProxyProtocol ProxyProtocol `json:"proxyProtocol"` // what it expects; empty: none, or what the edge gets where a program cannot tell them apart
@@ -81,9 +81,9 @@ type Share struct {
 
 // HealthCheck is when a node is taken out and put back.
 type HealthCheck struct {
-	Interval Duration `json:"interval"`
-	Fall     int      `json:"fall"`
-	Rise     int      `json:"rise"`
+	Interval Duration `json:"interval"` // between two checks
+	Fall     int      `json:"fall"`     // failures until a node is taken out
+	Rise     int      `json:"rise"`     // successes until it is put back
 }
 
 // GRPCBalancer takes Names.GRPC. It speaks HTTP/2 to agents and to kas.
@@ -103,14 +103,14 @@ type HTTP struct {
 
 // Edge is the sniffing listener.
 type Edge struct {
-	Listen string `json:"listen"`
+	Listen string `json:"listen"` // where the load balancer connects
 }
 
 // KAS is the agent server behind the edge.
 type KAS struct {
 	Kind       KASKind `json:"kind"`
-	Version    string  `json:"version"` // of GitLab's kas; decides which keys its file has
-	PathPrefix string  `json:"pathPrefix"`
+	Version    string  `json:"version"`    // of GitLab's kas; decides which keys its file has
+	PathPrefix string  `json:"pathPrefix"` // of the Kubernetes API proxy; every other path is of agents
 	Listen     Listen  `json:"listen"`
 	Secrets    Secrets `json:"secrets"`
 	Redis      *Redis  `json:"redis"` // null: none
@@ -118,45 +118,45 @@ type KAS struct {
 
 // Listen are kas's listeners.
 type Listen struct {
-	Agent         string `json:"agent"`
-	KubernetesAPI string `json:"kubernetesAPI"`
-	Observability string `json:"observability"`
-	API           string `json:"api"`
-	PrivateAPI    string `json:"privateAPI"`
+	Agent         string `json:"agent"`         // agents, by WebSocket and gRPC
+	KubernetesAPI string `json:"kubernetesAPI"` // kubectl, Helm and CI jobs
+	Observability string `json:"observability"` // liveness, readiness and metrics
+	API           string `json:"api"`           // GitLab's Rails
+	PrivateAPI    string `json:"privateAPI"`    // other kas
 }
 
 // Secrets are files; empty: below secrets/ in StateDir.
 type Secrets struct {
-	GitLab         string `json:"gitlab"`
-	API            string `json:"api"`
-	PrivateAPI     string `json:"privateAPI"`
-	WebsocketToken string `json:"websocketToken"`
+	GitLab         string `json:"gitlab"`         // shared with GitLab; empty: secrets/gitlab
+	API            string `json:"api"`            // of Listen.API; empty: secrets/api
+	PrivateAPI     string `json:"privateAPI"`     // of Listen.PrivateAPI; empty: secrets/private_api
+	WebsocketToken string `json:"websocketToken"` // for kas from 18; empty: secrets/websocket_token
 }
 
 // Redis is where several kas share their tunnels. One of Address and Sentinel
 // is set.
 type Redis struct {
-	Address      string         `json:"address"`
-	Sentinel     *RedisSentinel `json:"sentinel"`
-	Username     string         `json:"username"`
-	PasswordFile string         `json:"passwordFile"`
-	KeyPrefix    string         `json:"keyPrefix"`
-	Database     uint16         `json:"database"`
-	TLS          *RedisTLS      `json:"tls"` // null: cleartext
+	Address      string         `json:"address"`      // of Redis itself
+	Sentinel     *RedisSentinel `json:"sentinel"`     // sentinels that know where Redis is; null: none
+	Username     string         `json:"username"`     // empty: none
+	PasswordFile string         `json:"passwordFile"` // empty: none
+	KeyPrefix    string         `json:"keyPrefix"`    // before each key
+	Database     uint16         `json:"database"`     // by number
+	TLS          *RedisTLS      `json:"tls"`          // null: cleartext
 }
 
 // RedisSentinel finds Redis.
 type RedisSentinel struct {
-	Master       string   `json:"master"`
-	Addresses    []string `json:"addresses"`
-	PasswordFile string   `json:"passwordFile"`
+	Master       string   `json:"master"`       // by name
+	Addresses    []string `json:"addresses"`    // of the sentinels
+	PasswordFile string   `json:"passwordFile"` // of the sentinels; empty: none
 }
 
 // RedisTLS is TLS towards Redis.
 type RedisTLS struct {
-	CAFile          string `json:"caFile"`
-	CertificateFile string `json:"certificateFile"`
-	KeyFile         string `json:"keyFile"`
+	CAFile          string `json:"caFile"`          // PEM, where the CA is private
+	CertificateFile string `json:"certificateFile"` // PEM, of the client; empty: none
+	KeyFile         string `json:"keyFile"`         // PEM, of the client; empty: none
 }
 
 // Agents is which agents are served.
@@ -174,8 +174,8 @@ type Migration struct {
 
 // Kept is an old listener that goes on beside the new ones, bytes untouched.
 type Kept struct {
-	Listen  string `json:"listen"`
-	Backend string `json:"backend"`
+	Listen  string `json:"listen"`  // where it listens
+	Backend string `json:"backend"` // where it passes to
 }
 
 // Timeouts are time limits.
@@ -191,13 +191,13 @@ type Timeouts struct {
 
 // Nginx is the nginx that stream.conf is for.
 type Nginx struct {
-	Version      string `json:"version"`
+	Version      string `json:"version"`      // decides which directives the files have
 	StreamModule string `json:"streamModule"` // file for load_module; empty: compiled in
 }
 
 // Suppression takes a warning as known.
 type Suppression struct {
-	Code   string `json:"code"`
+	Code   string `json:"code"`   // of a warning about this file
 	Field  string `json:"field"`  // the finding's field or one around it, or its file; empty: any
 	Reason string `json:"reason"` // why the warning does not matter here
 	Until  Date   `json:"until"`  // last day on which this holds; empty: for ever

@@ -122,7 +122,7 @@ func faults() map[string]struct {
 		"suppress, unknown":    {"suppress:\n- {code: KAS1710, reason: r}\n- {code: kas1701, reason: r}\n", []string{"7:10 KAS1801", "8:10 KAS1801"}},
 		"suppress an error":    {"suppress: [{code: KAS1501, reason: r}, {code: KAS1804, reason: r}, {code: KAS3101, reason: r}]\n", []string{"6:19 KAS1802", "6:47 KAS1802", "6:75 KAS1802"}},
 		"suppress, no code":    {"suppress: [{reason: r}]\n", []string{"6:12 KAS1402"}},
-		"suppress, no reason":  {"timeouts: {idle: 5m}\nsuppress: [{code: KAS1706, reason: ' '}, {code: KAS1706}]\n", []string{"6:18 KAS1706", "7:36 KAS1803", "7:49 KAS1803"}},
+		"suppress, no reason":  {"timeouts: {idle: 5m}\nsuppress: [{code: KAS1706, reason: ' '}, {code: KAS1706}]\n", []string{"6:18 KAS1706", "7:36 KAS1803", "7:42 KAS1803"}},
 		"suppress nothing":     {"timeouts: {idle: 5m}\nsuppress:\n- {code: KAS1706, field: time, reason: r}\n- {code: KAS1516, reason: r}\n", []string{"6:18 KAS1706", "8:3 KAS1804", "9:3 KAS1804"}},
 		"suppress, not known":  {"edge: {listen: x}\nsuppress: [{code: KAS1706, reason: r}]\n", []string{"6:16 KAS1405"}},
 		"suppress, ended":      {"timeouts: {idle: 5m}\nsuppress: [{code: KAS1706, reason: r, until: 2026-01-30}]\n", []string{"6:18 KAS1706", "7:46 KAS1805"}},

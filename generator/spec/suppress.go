@@ -85,7 +85,7 @@ func (c *checker) suppression(at string, s Suppression) bool {
 			"remove this")
 	}
 	if strings.TrimSpace(s.Reason) == "" && c.rules == nil {
-		c.add(CodeSuppressReason, c.written(at+".reason", at+".code"), fmt.Sprintf("%s has no reason", at),
+		c.add(CodeSuppressReason, at+".reason", fmt.Sprintf("%s has no reason", at),
 			"who reads the file next must be able to tell whether it still holds", "write in "+at+".reason why the warning does not matter here")
 	}
 	return len(c.findings) == before
