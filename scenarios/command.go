@@ -17,6 +17,7 @@ import (
 
 	"kasgen/generator"
 	"kasgen/internal/cli"
+	"kasgen/internal/diag"
 	"kasgen/scenarios/demo"
 	"kasgen/scenarios/lab"
 )
@@ -55,7 +56,7 @@ yours, in a scratch directory, reachable on loopback with a random token.`,
 	f.StringVar(&o.cluster, "cluster-kubeconfig", "", "use the cluster of this kubeconfig")
 	f.StringVar(&o.kubeconfig, "kubeconfig-out", "", "write the kubeconfig for the way through kas here")
 	f.BoolVar(&o.debug, "debug", false, "print what the parts log")
-	cli.AddFormat(cmd, &o.format)
+	cli.AddFormat(cmd, &o.format, cli.Text, cli.JSON, cli.JUnit)
 	return cmd
 }
 
@@ -112,7 +113,8 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 		return err
 	}
 	cells := try(ctx, l, target, say)
-	if err := print(streams, o, l.Topology(), cells); err != nil {
+	promise := demo.Promised(l.Carries())
+	if err := print(streams, o, l.Topology(), cells, demo.Subjects(cells, promise, len(l.Agents))); err != nil {
 		return err
 	}
 	if !o.once && ctx.Err() == nil {
@@ -121,7 +123,7 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 		<-ctx.Done()
 		return nil
 	}
-	if err := demo.Judge(cells, demo.Promised(l.Carries()), len(l.Agents)); err != nil {
+	if err := demo.Judge(cells, promise, len(l.Agents)); err != nil {
 		return cli.Exit{Code: cli.Failure, Err: err}
 	}
 	return nil
@@ -135,11 +137,15 @@ func closing(err *error, end func() error) {
 	}
 }
 
-func print(streams cli.IO, o demoOptions, topology string, cells []demo.Cell) error {
-	if o.format == cli.JSON {
+func print(streams cli.IO, o demoOptions, topology string, cells []demo.Cell, subjects []diag.Subject) error {
+	switch o.format {
+	case cli.JSON:
 		return cli.PrintJSON(streams.Out, result{topology, cells})
+	case cli.JUnit:
+		return cli.PrintFindings(streams, o.format, nil, subjects...)
+	default:
+		return demo.WriteTable(streams.Out, cells)
 	}
-	return demo.WriteTable(streams.Out, cells)
 }
 
 // render writes the bundle of the spec.

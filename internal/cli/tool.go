@@ -38,7 +38,7 @@ func source(file string) []byte {
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	text, err := io.ReadAll(io.LimitReader(f, most))
 	if err != nil {
 		return nil
