@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
+	"time"
 
 	"kasgen/runtime/accept"
 	"kasgen/runtime/relay"
@@ -22,6 +24,10 @@ type Client struct {
 	Source, Destination netip.AddrPort
 	// TLS is set where TLS was ended; Request.TLS is the same.
 	TLS *tls.ConnectionState
+	// Begun is when the connection was ready for its first request. Requests
+	// is for a handler that counts them.
+	Begun    time.Time
+	Requests atomic.Int64
 
 	streams *relay.Group
 }
@@ -37,7 +43,7 @@ func ClientOf(ctx context.Context) *Client {
 
 // describe tells what is known of c.
 func describe(c net.Conn) *Client {
-	k := &Client{}
+	k := &Client{Begun: time.Now()}
 	bottom := c
 	for {
 		if t, ok := bottom.(*tls.Conn); ok {

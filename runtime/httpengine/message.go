@@ -20,7 +20,11 @@ func appendRequest(b []byte, out *Outgoing) ([]byte, error) {
 	if !httpguts.ValidHeaderFieldName(out.Method) || out.Target == "" || strings.ContainsFunc(out.Target, isControlOrSpace) {
 		return nil, fmt.Errorf("%q %q is no request", out.Method, out.Target)
 	}
-	b = fmt.Appendf(b, "%s %s HTTP/1.1\r\nHost: %s\r\n", out.Method, out.Target, out.Host)
+	version := "HTTP/1.1"
+	if out.Version10 {
+		version = "HTTP/1.0"
+	}
+	b = fmt.Appendf(b, "%s %s %s\r\nHost: %s\r\n", out.Method, out.Target, version, out.Host)
 	for name, values := range out.Header {
 		switch name {
 		case "Host", "Content-Length", "Transfer-Encoding":

@@ -49,6 +49,9 @@ const defaultMaxHeader = 64 << 10
 // Outgoing is a request as it is sent.
 type Outgoing struct {
 	Method string
+	// Version10 makes HTTP1 say HTTP/1.0, as nginx does unless told otherwise;
+	// the length of Body must then be known.
+	Version10 bool
 	// Target is the request target, escaped as it is to be sent.
 	Target string
 	// Host is the header of that name, or :authority.
