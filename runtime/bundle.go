@@ -57,7 +57,8 @@ type Bundle struct {
 	edge    *edge.Config
 	kas     *kas.Config
 
-	subjects []diag.Subject // every file that is there, read or not
+	data     map[string][]byte // the files that were read
+	subjects []diag.Subject    // every file that is there, read or not
 }
 
 // Subjects are the files of the bundle that were looked at or skipped, none of
@@ -72,7 +73,7 @@ func (b *Bundle) Subjects() []diag.Subject {
 // Read reads the files that role needs. Faults in any of them are a
 // diag.Findings with all of them; the bundle then only knows its Subjects.
 func Read(dir string, role Role) (*Bundle, error) {
-	b := &Bundle{Dir: dir}
+	b := &Bundle{Dir: dir, data: map[string][]byte{}}
 	var fs diag.Findings
 	parse := func(name string, roles []Role, load func(path string, data []byte) error) error {
 		path := filepath.Join(dir, name)
@@ -88,6 +89,7 @@ func Read(dir string, role Role) (*Bundle, error) {
 		if err != nil {
 			return fmt.Errorf("reading the bundle: %w", err)
 		}
+		b.data[name] = data
 		if err := load(path, data); err != nil {
 			var found diag.Findings
 			if !errors.As(err, &found) {

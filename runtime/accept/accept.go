@@ -20,6 +20,7 @@ import (
 
 	"github.com/pires/go-proxyproto"
 
+	"kasgen/runtime/inflight"
 	"kasgen/runtime/readahead"
 	"kasgen/runtime/sniff"
 )
@@ -47,6 +48,8 @@ type Listener struct {
 	pending map[net.Conn]struct{}
 	closed  bool
 	work    sync.WaitGroup
+
+	serving inflight.Group // the loop that accepts, and connections until handle returns
 }
 
 // New takes connections from ln once Serve runs. handle gets each connection
@@ -57,6 +60,7 @@ func New(ln net.Listener, o Options, handle func(sniff.Protocol, net.Conn)) *Lis
 
 // Serve accepts until Close.
 func (l *Listener) Serve() error {
+	defer l.serving.Enter()()
 	for wait := time.Duration(0); ; {
 		c, err := l.ln.Accept()
 		if err == nil {
@@ -78,6 +82,9 @@ func (l *Listener) Serve() error {
 // for those that are being handed on.
 func (l *Listener) Close() error {
 	err := l.ln.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil // it has retired
+	}
 	l.mu.Lock()
 	l.closed = true
 	for c := range l.pending {
@@ -88,6 +95,14 @@ func (l *Listener) Close() error {
 	return err
 }
 
+// Retire stops accepting and returns at once. Connections that are not handed
+// on yet go on.
+func (l *Listener) Retire() error { return l.ln.Close() }
+
+// Settle waits after Retire until handle has returned for every connection that
+// was accepted, or until ctx is done, and then returns its error.
+func (l *Listener) Settle(ctx context.Context) error { return l.serving.Wait(ctx) }
+
 func (l *Listener) begin(c net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -97,7 +112,9 @@ func (l *Listener) begin(c net.Conn) {
 	}
 	l.pending[c] = struct{}{}
 	l.work.Add(1)
+	leave := l.serving.Enter()
 	go func() {
+		defer leave()
 		protocol, conn, err := l.classify(c)
 		l.mu.Lock()
 		delete(l.pending, c)

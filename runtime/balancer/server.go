@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"kasgen/runtime/host"
+	"kasgen/runtime/inflight"
 )
 
 // Server is a balancer whose listeners are open.
@@ -32,7 +33,10 @@ type Server struct {
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
-	running  sync.WaitGroup
+	running  inflight.Group
+
+	retire  sync.Once
+	retired chan struct{}
 }
 
 type listener struct {
@@ -65,6 +69,7 @@ func New(ctx context.Context, config *Config, h *host.Host) (*Server, error) {
 		limit:     slots(config.MaxConn),
 		pipes:     newPipes(),
 		sessions:  map[*session]struct{}{},
+		retired:   make(chan struct{}),
 	}
 	s.buffers.New = func() any { b := make([]byte, copySize); return &b }
 	if err := errors.Join(s.loadClientTLS(), s.listen(ctx)); err != nil {
@@ -125,7 +130,7 @@ func (s *Server) listen(ctx context.Context) error {
 }
 
 // Close closes the listeners of a server that will not Serve.
-func (s *Server) Close() error { return s.closeListeners() }
+func (s *Server) Close() { _ = s.closeListeners() } // what fails to close is not used either
 
 func (s *Server) closeListeners() error {
 	var errs []error
@@ -156,6 +161,17 @@ func (s *Server) Stats() Stats {
 	}
 }
 
+// Retire closes the listeners and checks no more peers. Clients that were
+// accepted are served to their end, and then Serve returns.
+func (s *Server) Retire() {
+	s.retire.Do(func() {
+		close(s.retired)
+		if err := s.closeListeners(); err != nil {
+			s.log.Warn("closing a listener", "error", err)
+		}
+	})
+}
+
 // Serve accepts clients until ctx is done or a listener fails. Then it closes
 // the listeners, lets streams go on for the drain time, ends them, and
 // returns when all is quiet.
@@ -166,14 +182,22 @@ func (s *Server) Serve(ctx context.Context) error {
 	for _, l := range s.listeners {
 		g.Go(func() error { return s.accept(soft, hard, l) })
 	}
+	checking, stopChecks := context.WithCancel(soft)
+	defer stopChecks()
 	for _, pool := range s.config.Pools {
 		for _, p := range pool.peers {
 			if p.Check != nil && !p.Down {
-				g.Go(func() error { s.check(soft, pool, p); return nil })
+				g.Go(func() error { s.check(checking, pool, p); return nil })
 			}
 		}
 	}
-	<-soft.Done()
+	select {
+	case <-soft.Done():
+	case <-s.retired:
+		stopChecks()
+		_ = g.Wait()            // its error is told below
+		_ = s.running.Wait(ctx) // if ctx ends it, there is something to drain
+	}
 	err := errors.Join(s.closeListeners(), g.Wait())
 	s.drain(stop)
 	s.pipes.close()
@@ -193,7 +217,7 @@ func (s *Server) drain(stop context.CancelFunc) {
 		})
 		defer t.Stop()
 	}
-	s.running.Wait()
+	_ = s.running.Wait(context.Background()) // cannot fail
 }
 
 const (
@@ -229,8 +253,7 @@ func (s *Server) accept(soft, hard context.Context, l *listener) error {
 			_ = c.Close()
 			return nil
 		}
-		s.running.Add(1)
-		go s.serve(hard, l, c)
+		go s.serve(hard, l, c, s.running.Enter())
 	}
 }
 

@@ -18,6 +18,7 @@ type session struct {
 	listener *listener
 	raw      net.Conn // the client's socket
 	start    time.Time
+	leave    func() // the server's running
 
 	mu     sync.Mutex
 	cause  Cause
@@ -34,8 +35,8 @@ type session struct {
 // serve carries one client up to the relay. It then hands over to fresh
 // goroutines, so that an idle stream does not keep the stack that a handshake
 // or a dial has grown.
-func (s *Server) serve(ctx context.Context, l *listener, c net.Conn) {
-	ses := &session{server: s, listener: l, raw: c, start: time.Now()}
+func (s *Server) serve(ctx context.Context, l *listener, c net.Conn, leave func()) {
+	ses := &session{server: s, listener: l, raw: c, start: time.Now(), leave: leave}
 	s.mu.Lock()
 	s.sessions[ses] = struct{}{}
 	s.mu.Unlock()
@@ -64,7 +65,7 @@ func (ses *session) end() {
 	ses.log()
 	give(s.limit)
 	give(ses.listener.limit)
-	s.running.Done()
+	ses.leave()
 }
 
 // abort closes both sockets, which wakes whoever waits on them. The first

@@ -87,7 +87,7 @@ func run(t *testing.T, f *edgeconf.File, local map[string]Endpoint) (string, *x5
 		return map[string][]byte{"cert": cert, "key": key}[path], nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s, err := (&Config{file: f}).New(ctx, h, local)
+	s, err := (&Config{file: f}).New(ctx, h, func(address string) (Endpoint, bool) { e, ok := local[address]; return e, ok })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,11 @@ type Endpoint struct {
 	GRPC func(net.Conn) // nil: it takes no gRPC
 }
 
+// Local finds the endpoint for an address of kas-config.yaml, if it is in this
+// process. It is asked for each request, because kas may be replaced while the
+// edge goes on.
+type Local func(address string) (Endpoint, bool)
+
 // Server is an edge with open listeners.
 type Server struct {
 	log       *slog.Logger
@@ -35,6 +40,9 @@ type Server struct {
 	upstreams map[string]*upstream
 	relays    relay.Group
 	addrs     map[string]net.Addr
+
+	retire  sync.Once
+	retired chan struct{}
 }
 
 type listener struct {
@@ -44,10 +52,10 @@ type listener struct {
 }
 
 // New reads certificates and opens every listener; nothing is served before
-// Serve. local are the endpoints in this process by their address in
-// kas-config.yaml; an upstream with TLS is never one of them.
-func (c *Config) New(ctx context.Context, h *host.Host, local map[string]Endpoint) (*Server, error) {
-	s := &Server{log: h.Log, drainTime: time.Duration(c.file.Drain), upstreams: map[string]*upstream{}, addrs: map[string]net.Addr{}}
+// Serve. local may be nil; an upstream with TLS is never one of its endpoints.
+func (c *Config) New(ctx context.Context, h *host.Host, local Local) (*Server, error) {
+	s := &Server{log: h.Log, drainTime: time.Duration(c.file.Drain), upstreams: map[string]*upstream{}, addrs: map[string]net.Addr{},
+		retired: make(chan struct{})}
 	for _, u := range c.file.Upstreams {
 		up, err := newUpstream(u, h, local, &s.relays)
 		if err != nil {
@@ -113,18 +121,58 @@ func (s *Server) grpc(conf edgeconf.Listener, conn net.Conn) {
 // Addrs are the listeners' real addresses by those that the file names.
 func (s *Server) Addrs() map[string]net.Addr { return s.addrs }
 
-// Serve serves until ctx is done, then drains and closes.
+// Serve serves until ctx is done, then drains and closes. After Retire it
+// returns when nothing is under way any more.
 func (s *Server) Serve(ctx context.Context) error {
 	var g errgroup.Group
 	for _, l := range s.listeners {
 		g.Go(l.accept.Serve)
 		g.Go(l.http.Serve)
 	}
-	<-ctx.Done()
-	s.drain(context.WithoutCancel(ctx))
+	select {
+	case <-ctx.Done():
+	case <-s.retired:
+		s.leave(ctx)
+	}
+	if ctx.Err() != nil {
+		s.drain(context.WithoutCancel(ctx))
+	}
 	s.close()
 	return g.Wait()
 }
+
+// Retire closes the listeners and returns at once. Requests and streams go on;
+// connections that carry none are closed.
+func (s *Server) Retire() {
+	s.retire.Do(func() {
+		for _, l := range s.listeners {
+			if err := l.accept.Retire(); err != nil {
+				s.log.Warn("closing a listener", "listener", l.conf.Name, "error", err)
+			}
+		}
+		close(s.retired)
+	})
+}
+
+// leave waits until nothing is under way, or until ctx is done.
+func (s *Server) leave(ctx context.Context) {
+	var g errgroup.Group
+	for _, l := range s.listeners {
+		g.Go(func() error {
+			if err := l.accept.Settle(ctx); err != nil {
+				return err
+			}
+			return l.http.Retire(ctx)
+		})
+	}
+	// Only then: until its handler has returned, a request may become a stream.
+	if g.Wait() == nil {
+		_ = s.relays.Wait(ctx)
+	}
+}
+
+// Close closes an edge that will not Serve.
+func (s *Server) Close() { s.close() }
 
 // drain closes the listeners and gives requests and streams the drain time.
 // Connections handed over inside the process are their new owner's to drain.

@@ -20,7 +20,7 @@ import (
 type upstream struct {
 	log    *slog.Logger
 	conf   edgeconf.Upstream
-	local  *Endpoint
+	local  Local // nil: never
 	host   *host.Host
 	tls    *tls.Config
 	relays *relay.Group
@@ -28,13 +28,11 @@ type upstream struct {
 	http   *http.Transport
 }
 
-func newUpstream(conf edgeconf.Upstream, h *host.Host, local map[string]Endpoint, r *relay.Group) (*upstream, error) {
+func newUpstream(conf edgeconf.Upstream, h *host.Host, local Local, r *relay.Group) (*upstream, error) {
 	u := &upstream{log: h.Log, conf: conf, host: h, relays: r}
-	if e, ok := local[conf.Address]; ok && conf.TLS == nil {
-		u.local = &e
-		return u, nil
-	}
-	if conf.TLS != nil {
+	if conf.TLS == nil {
+		u.local = local
+	} else {
 		u.tls = &tls.Config{ServerName: conf.TLS.ServerName, MinVersion: tls.VersionTLS12, RootCAs: h.Roots}
 		if conf.TLS.CAFile != "" {
 			pem, err := h.ReadFile(conf.TLS.CAFile)
@@ -67,6 +65,14 @@ func newUpstream(conf edgeconf.Upstream, h *host.Host, local map[string]Endpoint
 	return u, nil
 }
 
+// endpoint is the upstream in this process, if it is there.
+func (u *upstream) endpoint() (Endpoint, bool) {
+	if u.local == nil {
+		return Endpoint{}, false
+	}
+	return u.local(u.conf.Address)
+}
+
 // dial opens a connection of our own to the upstream.
 func (u *upstream) dial(ctx context.Context, alpn string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(u.conf.Connect))
@@ -87,13 +93,13 @@ func (u *upstream) dial(ctx context.Context, alpn string) (net.Conn, error) {
 
 // connect hands a whole connection over: HTTP/2.
 func (u *upstream) connect(client net.Conn) {
-	if u.local != nil {
-		if u.local.GRPC == nil {
+	if e, ok := u.endpoint(); ok {
+		if e.GRPC == nil {
 			u.log.Info("HTTP/2 was refused: the upstream takes no gRPC", "upstream", u.conf.Name)
 			client.Close()
 			return
 		}
-		u.local.GRPC(client)
+		e.GRPC(client)
 		return
 	}
 	server, err := u.dial(context.Background(), "h2")
@@ -107,9 +113,10 @@ func (u *upstream) connect(client net.Conn) {
 
 // serve answers one HTTP/1.1 request; token is the upgrade that it asks for.
 func (u *upstream) serve(w http.ResponseWriter, r *http.Request, token string) {
+	e, local := u.endpoint()
 	switch {
-	case u.local != nil:
-		u.local.HTTP.ServeHTTP(w, r)
+	case local:
+		e.HTTP.ServeHTTP(w, r)
 	case token != "":
 		u.upgrade(w, r)
 	default:
@@ -128,7 +135,5 @@ func (u *upstream) unreachable(w http.ResponseWriter, r *http.Request, err error
 }
 
 func (u *upstream) close() {
-	if u.http != nil {
-		u.http.CloseIdleConnections()
-	}
+	u.http.CloseIdleConnections()
 }

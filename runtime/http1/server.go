@@ -1,11 +1,14 @@
 package http1
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
+	"kasgen/runtime/inflight"
 	"kasgen/runtime/sniff"
 )
 
@@ -19,27 +22,37 @@ type Limits struct {
 
 // Server is a strict HTTP/1.1 server that is handed its connections.
 type Server struct {
-	server *http.Server
-	queue  *sniff.Queue
+	server   *http.Server
+	queue    *sniff.Queue
+	requests inflight.Group
+	serving  inflight.Group
 }
 
 // NewServer serves handler once Serve runs.
 func NewServer(addr net.Addr, handler http.Handler, l Limits, log *slog.Logger) *Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	return &Server{
-		queue: sniff.NewQueue(addr),
-		server: &http.Server{
-			Handler: refuseConnect(CloseAfterUpgrade(handler)),
-			// OPTIONS * is for the handler too, which knows what is served.
-			DisableGeneralOptionsHandler: true,
-			ReadHeaderTimeout:            l.Header,
-			IdleTimeout:                  l.Idle,
-			MaxHeaderBytes:               l.MaxHeaderBytes,
-			Protocols:                    protocols,
-			ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		},
+	s := &Server{queue: sniff.NewQueue(addr)}
+	s.server = &http.Server{
+		Handler: s.counted(refuseConnect(CloseAfterUpgrade(handler))),
+		// OPTIONS * is for the handler too, which knows what is served.
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            l.Header,
+		IdleTimeout:                  l.Idle,
+		MaxHeaderBytes:               l.MaxHeaderBytes,
+		Protocols:                    protocols,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	return s
+}
+
+// counted knows of requests as long as their handlers run: net/http forgets one
+// as soon as it has been upgraded.
+func (s *Server) counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.requests.Enter()()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // refuseConnect ends a connection that asks for a tunnel: the guard has stopped
@@ -58,12 +71,29 @@ func refuseConnect(next http.Handler) http.Handler {
 // Put hands a connection over.
 func (s *Server) Put(c net.Conn) { s.queue.Put(NewGuard(c)) }
 
-// Serve serves until the HTTP server is shut down.
+// Serve serves until the HTTP server is shut down, or retires.
 func (s *Server) Serve() error {
-	if err := s.server.Serve(s.queue); err != http.ErrServerClosed {
+	defer s.serving.Enter()()
+	if err := s.server.Serve(s.queue); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil
+}
+
+// Retire takes no more connections, ends idle ones, and waits until every
+// request has been answered or upgraded, or until ctx is done, and then returns
+// its error. Nobody may Put when it is called.
+func (s *Server) Retire(ctx context.Context) error {
+	s.queue.Close()
+	// Only when Serve has returned does net/http know of every connection that
+	// it has accepted.
+	if err := s.serving.Wait(ctx); err != nil {
+		return err
+	}
+	if err := s.server.Shutdown(ctx); err != nil {
+		return err
+	}
+	return s.requests.Wait(ctx)
 }
 
 // HTTP is the server itself, to shut down.

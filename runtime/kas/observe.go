@@ -3,6 +3,7 @@ package kas
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -38,7 +39,8 @@ func (s *Server) openObservability(ctx context.Context, h *host.Host) error {
 }
 
 func (s *Server) serveObservability() error {
-	if err := s.observe.Serve(s.observeOn); !errors.Is(err, http.ErrServerClosed) {
+	defer s.observing.Enter()()
+	if err := s.observe.Serve(s.observeOn); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil

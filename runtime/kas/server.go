@@ -7,9 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
@@ -18,9 +18,9 @@ import (
 	"kasgen/runtime/gitlab"
 	"kasgen/runtime/host"
 	"kasgen/runtime/http1"
+	"kasgen/runtime/inflight"
 	"kasgen/runtime/kas/agents"
 	"kasgen/runtime/kas/proxy"
-	"kasgen/runtime/kas/tunnels"
 	"kasgen/runtime/sniff"
 )
 
@@ -37,7 +37,7 @@ type Server struct {
 	file    *kasconf.File
 	gitlab  *gitlab.Client
 	service *agents.Service
-	tunnels *tunnels.Registry
+	shared  *Shared
 	grpc    *grpc.Server
 	proxy   *proxy.Proxy // nil: no kubernetes_api section
 
@@ -48,29 +48,39 @@ type Server struct {
 	apis       []apiServer
 	observe    *http.Server
 	observeOn  net.Listener
+	observing  inflight.Group
 	ready      readiness
 	addrs      map[string]net.Addr
+
+	requests inflight.Group // that somebody in this process has handed over
+	taken    sync.Once
+	retire   sync.Once
+	retired  chan struct{}
 }
 
 // New reads secrets and opens every listener of the file; nothing is served
 // before Serve. version names this kas to agents and clusters.
 func (c *Config) New(ctx context.Context, h *host.Host, version string) (*Server, error) {
+	return c.NewWith(ctx, h, version, NewShared(h))
+}
+
+// NewWith is New for a kas that may follow another one, or be followed.
+func (c *Config) NewWith(ctx context.Context, h *host.Host, version string, shared *Shared) (*Server, error) {
 	client, err := gitlab.New(h, gitlab.Options{Address: c.file.Gitlab.Address, SecretFile: c.file.Gitlab.AuthenticationSecretFile,
 		CAFile: c.file.Gitlab.CACertificateFile, UserAgent: "gitlab-kas/kasgen-" + version})
 	if err != nil {
 		return nil, fmt.Errorf("kas: %w", err)
 	}
-	s := &Server{log: h.Log, file: c.file, gitlab: client, tunnels: tunnels.New(), addrs: map[string]net.Addr{}}
+	s := &Server{log: h.Log, file: c.file, gitlab: client, shared: shared, addrs: map[string]net.Addr{}, retired: make(chan struct{})}
 	listen := c.file.Agent.Listen
 	maxAge := time.Duration(*listen.MaxConnectionAge)
 	s.service = agents.New(agents.Options{
-		Log: h.Log, GitLab: client, Tunnels: s.tunnels, ExternalURL: c.externalURL(), MaxConnectionAge: maxAge,
+		Log: h.Log, GitLab: client, Tunnels: shared.tunnels, ExternalURL: c.externalURL(), MaxConnectionAge: maxAge,
 		InfoTTL: time.Duration(*c.file.Agent.InfoCacheTTL), InfoErrorTTL: time.Duration(*c.file.Agent.InfoCacheErrorTTL),
-		PerTokenMinute: listen.ConnectionsPerTokenPerMinute, Connected: agents.NewConnected(),
+		PerTokenMinute: listen.ConnectionsPerTokenPerMinute, Connected: shared.connected,
 	})
 	s.grpc = agents.NewServer(maxAge)
 	s.service.RegisterOn(s.grpc)
-	h.Metrics.MustRegister(s.collectors()...)
 	if err := s.open(ctx, c, h, version); err != nil {
 		s.close()
 		return nil, err
@@ -83,15 +93,6 @@ func (c *Config) externalURL() string {
 		return *u
 	}
 	return c.file.Gitlab.Address
-}
-
-func (s *Server) collectors() []prometheus.Collector {
-	return []prometheus.Collector{
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "agents_registered_pods", Help: "Agent pods that have registered lately."},
-			func() float64 { return float64(len(s.service.Connected.Pods(time.Now()))) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "reverse_tunnels_idle", Help: "Reverse tunnels that wait for a request."},
-			func() float64 { return float64(s.tunnels.AllIdle()) }),
-	}
 }
 
 // open opens the listeners in the order of the file.
@@ -125,7 +126,7 @@ func (s *Server) openAgents(ctx context.Context, h *host.Host) error {
 	s.websockets = http1.NewServer(ln.Addr(), s.webSocketHandler(), httpLimits(), h.Log)
 	s.accepts = append(s.accepts, accept.New(ln, o, func(p sniff.Protocol, conn net.Conn) {
 		if p == sniff.HTTP2 {
-			s.grpcConns.Put(conn)
+			s.shared.intake.put(conn)
 		} else {
 			s.websockets.Put(conn)
 		}
@@ -149,7 +150,7 @@ func (s *Server) openProxy(ctx context.Context, c *Config, h *host.Host, version
 		origin = *u
 	}
 	s.proxy = proxy.New(proxy.Options{
-		Log: h.Log, GitLab: s.gitlab, Tunnels: s.tunnels, Prefix: k.URLPathPrefix, Origin: origin,
+		Log: h.Log, GitLab: s.gitlab, Tunnels: s.shared.tunnels, Prefix: k.URLPathPrefix, Origin: origin,
 		AllowedTTL: time.Duration(*k.AllowedAgentCacheTTL), ErrorTTL: time.Duration(*k.AllowedAgentCacheErrorTTL),
 		FindTunnel: proxy.DefaultFindTunnel, LingerAfter: proxy.DefaultLinger, Version: version, Metrics: h.Metrics,
 	})
@@ -170,6 +171,10 @@ func (s *Server) Addrs() map[string]net.Addr { return s.addrs }
 type Endpoint struct {
 	HTTP http.Handler
 	GRPC func(net.Conn) // nil: no gRPC here
+	// Enter begins a use of HTTP that begins now but reaches it later; its
+	// end is the function that it returns. Nobody enters once this kas has
+	// retired.
+	Enter func() (leave func())
 }
 
 // Endpoints are the cleartext listeners by the address in the file. One with
@@ -177,16 +182,19 @@ type Endpoint struct {
 func (s *Server) Endpoints() map[string]Endpoint {
 	e := map[string]Endpoint{}
 	if l := s.file.Agent.Listen; l.CertificateFile == "" {
-		e[l.Address] = Endpoint{HTTP: s.webSocketHandler(), GRPC: s.grpcConns.Put}
+		e[l.Address] = Endpoint{HTTP: s.counted(s.webSocketHandler()), GRPC: s.shared.intake.put, Enter: s.requests.Enter}
 	}
 	if k := s.file.Agent.KubernetesAPI; k != nil && k.Listen.CertificateFile == "" {
-		e[k.Listen.Address] = Endpoint{HTTP: s.proxy}
+		e[k.Listen.Address] = Endpoint{HTTP: s.counted(s.proxy), Enter: s.requests.Enter}
 	}
 	return e
 }
 
-// Serve serves until ctx is done, then drains and closes.
+// Serve serves until ctx is done, then drains and closes. After Retire it
+// returns when nothing is under way any more.
 func (s *Server) Serve(ctx context.Context) error {
+	s.TakeOver()
+	s.ready.set(true)
 	var g errgroup.Group
 	for _, a := range s.accepts {
 		g.Go(a.Serve)
@@ -200,12 +208,20 @@ func (s *Server) Serve(ctx context.Context) error {
 		g.Go(s.api.Serve)
 	}
 	g.Go(s.serveObservability)
-	s.ready.set(true)
-	<-ctx.Done()
-	s.drain(context.WithoutCancel(ctx))
+	select {
+	case <-ctx.Done():
+	case <-s.retired:
+		s.leave(ctx)
+	}
+	if ctx.Err() != nil {
+		s.drain(context.WithoutCancel(ctx))
+	}
 	s.close()
 	return g.Wait()
 }
+
+// Close closes a kas that will not Serve.
+func (s *Server) Close() { s.close() }
 
 // drain closes the listeners, lets what is under way finish for the time that
 // the file gives, and ends it then.

@@ -35,6 +35,6 @@ func (s *Server) webSocketHandler() http.Handler {
 			return
 		}
 		// The connection outlives the request; gRPC closes it.
-		s.grpcConns.Put(websocket.NetConn(context.Background(), c, websocket.MessageBinary))
+		s.shared.intake.put(websocket.NetConn(context.Background(), c, websocket.MessageBinary))
 	})
 }

@@ -143,6 +143,9 @@ func (t touching) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Wait waits for the streams, or until ctx is done, and then returns its error.
+func (g *Group) Wait(ctx context.Context) error { return g.work.Wait(ctx) }
+
 // Drain waits for the streams until ctx is done, and ends them then.
 func (g *Group) Drain(ctx context.Context) {
 	if g.work.Wait(ctx) == nil {

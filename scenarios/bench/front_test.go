@@ -64,8 +64,8 @@ upstreams:
 	go g.Serve(q)
 	h := host.Machine(slog.New(slog.DiscardHandler))
 	h.Listen = func(context.Context, string, string) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
-	s, err := c.New(context.Background(), h,
-		map[string]edge.Endpoint{"127.0.0.1:1": {HTTP: hello, GRPC: q.Put}})
+	local := edge.Endpoint{HTTP: hello, GRPC: q.Put}
+	s, err := c.New(context.Background(), h, func(address string) (edge.Endpoint, bool) { return local, address == "127.0.0.1:1" })
 	if err != nil {
 		return nil, err
 	}

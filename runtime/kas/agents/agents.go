@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -53,6 +54,7 @@ type Service struct {
 	infos *cache.Cache[gitlab.AgentInfo]
 	limit limiter
 	stop  chan struct{}
+	once  sync.Once
 }
 
 // New is a service that has not asked GitLab anything yet.
@@ -68,12 +70,16 @@ func (s *Service) RegisterOn(r grpc.ServiceRegistrar) {
 	tunnel.RegisterReverseTunnelServer(r, s)
 }
 
-// Drain ends calls that only wait, so that a graceful stop can finish. It is
-// called once.
+// Drain ends calls that only wait, so that a graceful stop can finish, and
+// takes no more tunnels.
 func (s *Service) Drain() {
-	close(s.stop)
+	s.Retire()
 	s.Tunnels.Drain()
 }
+
+// Retire ends calls that only wait: agents make them again, on a connection to
+// the service that follows. A call that comes all the same lives for a moment.
+func (s *Service) Retire() { s.once.Do(func() { close(s.stop) }) }
 
 // GetConfiguration sends an agent what it needs to know of itself and stays
 // open, as agents expect. Configuration files in repositories are not read.
@@ -92,11 +98,12 @@ func (s *Service) GetConfiguration(req *agent.ConfigurationRequest, stream grpc.
 			return err
 		}
 	}
-	timer := time.NewTimer(s.maxIdle(stream.Context()))
+	idle, stop := s.wait(stream.Context())
+	timer := time.NewTimer(idle)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-s.stop:
+	case <-stop:
 	case <-stream.Context().Done():
 		return stream.Context().Err()
 	}
@@ -122,7 +129,8 @@ func (s *Service) Connect(stream grpc.BidiStreamingServer[tunnel.ConnectRequest,
 	if b.err != nil {
 		return b.err
 	}
-	return s.Tunnels.Connect(stream, b.agentID, b.descriptor, s.maxIdle(stream.Context()))
+	idle, stop := s.wait(stream.Context())
+	return s.Tunnels.Connect(stream, b.agentID, b.descriptor, idle, stop)
 }
 
 // begin reads a tunnel's descriptor and learns whose it is.
@@ -183,6 +191,23 @@ func bearer(ctx context.Context) (string, error) {
 	return token, nil
 }
 
+// wait is how long a call may wait from now, and what ends it before. A call
+// that comes after Retire gets a moment, as if its connection were too old:
+// ended at once, it would be made again at once until the agent has understood
+// that it has to connect anew.
+func (s *Service) wait(ctx context.Context) (time.Duration, <-chan struct{}) {
+	select {
+	case <-s.stop:
+		return leastIdle, nil
+	default:
+		return s.maxIdle(ctx), s.stop
+	}
+}
+
+// leastIdle is what a tunnel gets on a connection that is past its age: less,
+// and agent and kas would open and end tunnels in a circle.
+const leastIdle = 10 * time.Second
+
 // maxIdle is how long a call may wait from now: 0.3 M after its connection
 // came, before gRPC's own 0.2 M + 0.65 M would cut it.
 func (s *Service) maxIdle(ctx context.Context) time.Duration {
@@ -192,9 +217,7 @@ func (s *Service) maxIdle(ctx context.Context) time.Duration {
 			limit -= time.Since(c.Since)
 		}
 	}
-	// A tunnel on a connection that is past its age still gets a moment, or
-	// agent and kas would open and end tunnels in a circle.
-	return max(limit, 10*time.Second)
+	return max(limit, leastIdle)
 }
 
 // Uncompressed answers plain to calls that came with gzip. Agents compress

@@ -82,6 +82,10 @@ func CleanPrefix(prefix string) string {
 	return "/" + strings.TrimLeft(strings.TrimSuffix(prefix, "/")+"/", "/")
 }
 
+// Wait waits for upgraded streams, or until ctx is done, and then returns its
+// error.
+func (p *Proxy) Wait(ctx context.Context) error { return p.streams.Wait(ctx) }
+
 // Drain waits for upgraded streams until ctx is done, and then ends them.
 func (p *Proxy) Drain(ctx context.Context) {
 	if p.streams.Wait(ctx) != nil {

@@ -56,9 +56,9 @@ type Tunnel struct {
 }
 
 // Connect serves one Connect stream of an agent: it waits until a request
-// takes the tunnel, and until that request is done. maxIdle is how long it
-// waits at the most before it ends with OK, so that the agent dials anew.
-func (r *Registry) Connect(stream grpc.ServerStream, agentID int64, descriptor *tunnel.AgentDescriptor, maxIdle time.Duration) error {
+// takes the tunnel, and until that request is done. An idle one ends with OK
+// after maxIdle, or when stop is closed, so that the agent dials anew.
+func (r *Registry) Connect(stream grpc.ServerStream, agentID int64, descriptor *tunnel.AgentDescriptor, maxIdle time.Duration, stop <-chan struct{}) error {
 	t := &Tunnel{stream: stream, methods: methodsOf(descriptor), end: make(chan error, 1)}
 	if !r.add(agentID, t) {
 		return nil
@@ -72,6 +72,7 @@ func (r *Registry) Connect(stream grpc.ServerStream, agentID int64, descriptor *
 	select {
 	case err := <-t.end:
 		return err
+	case <-stop:
 	case <-r.stop:
 	case <-stream.Context().Done():
 	}
