@@ -163,6 +163,14 @@ func (b *Bundle) Files() []string {
 	return slices.Compact(files)
 }
 
+// frontBinds are the addresses that the front opens.
+func (b *Bundle) frontBinds() []string {
+	if f := b.front(); f != nil {
+		return f.Binds()
+	}
+	return nil
+}
+
 func (b *Bundle) front() front {
 	switch {
 	case b.haproxy != nil:

@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"kasgen/internal/cli"
 	"kasgen/internal/diag"
-	"kasgen/runtime/host"
 	"kasgen/runtime/state"
 )
 
@@ -34,7 +35,9 @@ func runCommand(streams cli.IO) *cobra.Command {
 		Short: "Run a bundle: TCP balancer, edge and kas, from the files in DIR alone",
 		Long: `Run reads the files of a bundle as the programs do that they are written for,
 and is those programs. It ends on SIGTERM or SIGINT after giving open streams
-the time that the files say.`,
+the time that the files say. On SIGHUP it reads the files again: what changed is
+made anew beside what runs, which lives on until its streams have ended; files
+that cannot be run change nothing.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = args[0]
@@ -62,18 +65,16 @@ func run(ctx context.Context, streams cli.IO, o runOptions) error {
 	if err != nil {
 		return cli.Usage("--remap: %v", err)
 	}
+	// From here on, or a SIGHUP while the files are read would end the process.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	b, err := Read(o.dir, role)
 	if err != nil {
 		return cli.Report(streams, o.format, err, b.Subjects()...)
 	}
-	if f := b.front(); len(remap) > 0 {
-		var binds []string
-		if f != nil {
-			binds = f.Binds()
-		}
-		if unused := remap.Unused(binds); len(unused) > 0 {
-			return cli.Usage("--remap: the front of %s does not listen on %v, only on %s", o.dir, unused, strings.Join(binds, ", "))
-		}
+	if unused := remap.unused(b); len(unused) > 0 {
+		return cli.Usage("--remap: the front of %s does not listen on %v, only on %s", o.dir, unused, strings.Join(b.frontBinds(), ", "))
 	}
 	if o.check {
 		return check(streams, b, o)
@@ -83,23 +84,11 @@ func run(ctx context.Context, streams cli.IO, o runOptions) error {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level}))
-	made, err := state.Ensure(b.Development(o.state))
-	for _, path := range made {
-		log.Info("made a file for development", "path", path)
+	p, err := newProcess(log, o, remap)
+	if err == nil {
+		err = p.run(ctx, b, hangup)
 	}
 	if err != nil {
-		return cli.Exit{Code: cli.Failure, Err: err}
-	}
-	h := host.Machine(log)
-	h.ReadFile = func(path string) ([]byte, error) { return os.ReadFile(b.Redirect(path, o.state)) }
-	r, err := b.Start(ctx, h, remap.Host(h), cli.Version)
-	if err != nil {
-		return cli.Exit{Code: cli.Failure, Err: err}
-	}
-	for _, address := range b.Binds() {
-		log.Info("listening", "file", address, "address", r.Addrs()[address].String())
-	}
-	if err := r.Serve(ctx); err != nil {
 		return cli.Exit{Code: cli.Failure, Err: err}
 	}
 	log.Info("stopped")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,7 +53,16 @@ func (m Remap) Unused(addresses []string) []uint16 {
 	for p := range left {
 		unused = append(unused, p)
 	}
+	slices.Sort(unused)
 	return unused
+}
+
+// unused are the ports of m on which the front of b does not listen.
+func (m Remap) unused(b *Bundle) []uint16 {
+	if len(m) == 0 {
+		return nil
+	}
+	return m.Unused(b.frontBinds())
 }
 
 func port(address string) (uint16, bool) {

@@ -1,0 +1,162 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+
+	"kasgen/internal/cli"
+	"kasgen/internal/diag"
+	"kasgen/runtime/host"
+	"kasgen/runtime/state"
+	"kasgen/runtime/systemd"
+)
+
+// process is `kasgen run` as long as it lives: one machine, and on it a bundle
+// that is read again whenever somebody says so.
+type process struct {
+	log      *slog.Logger
+	options  runOptions
+	remap    Remap
+	machine  *host.Host // as every generation has it, but for the state directory
+	sockets  *systemd.Sockets
+	notifier systemd.Notifier
+}
+
+func newProcess(log *slog.Logger, o runOptions, remap Remap) (*process, error) {
+	sockets, err := systemd.Inherit()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{log: log, options: o, remap: remap, machine: host.Machine(log), sockets: sockets, notifier: systemd.NewNotifier(os.Getenv)}
+	p.machine.Listen = sockets.Listen(p.machine.Listen)
+	return p, nil
+}
+
+// prepare makes what may be made for development, and the hosts of b's roles.
+func (p *process) prepare(b *Bundle) (h, front *host.Host, err error) {
+	made, err := state.Ensure(b.Development(p.options.state))
+	for _, path := range made {
+		p.log.Info("made a file for development", "path", path)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	of := *p.machine
+	of.ReadFile = func(path string) ([]byte, error) { return os.ReadFile(b.Redirect(path, p.options.state)) }
+	if len(p.remap) == 0 {
+		return &of, &of, nil
+	}
+	return &of, p.remap.Host(&of), nil
+}
+
+// run serves b, and what takes its place, until ctx is done. A value from
+// hangup says that the files are to be read again.
+func (p *process) run(ctx context.Context, b *Bundle, hangup <-chan os.Signal) error {
+	defer p.sockets.Close()
+	h, front, err := p.prepare(b)
+	if err != nil {
+		return err
+	}
+	r, err := b.Start(ctx, h, front, cli.Version)
+	if err != nil {
+		return err
+	}
+	if unused := p.sockets.Unused(); len(unused) > 0 {
+		r.Close()
+		return fmt.Errorf("systemd has handed over sockets that no file of %s listens on: %s", p.options.dir, strings.Join(unused, ", "))
+	}
+	p.tellListeners(b, nil, r.Addrs())
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- r.Serve(serving) }()
+	p.tell(p.notifier.Ready(ctx, "serving "+p.options.dir))
+	for {
+		select {
+		case <-hangup:
+			p.reload(ctx, r)
+		case <-ctx.Done():
+			p.tell(p.notifier.Stopping(context.WithoutCancel(ctx)))
+			return <-ended
+		case err := <-ended:
+			return err
+		}
+	}
+}
+
+// reload reads the files again. Whatever is wrong with them, what runs goes on.
+func (p *process) reload(ctx context.Context, r *Running) {
+	p.tell(p.notifier.Reloading(ctx))
+	before := r.Addrs()
+	b, change, err := p.replace(ctx, r)
+	r.Reloaded(err)
+	if err != nil {
+		p.refused(err)
+		p.tell(p.notifier.Ready(ctx, "serving; the last reload failed: "+err.Error()))
+		return
+	}
+	p.tellListeners(b, before, r.Addrs())
+	p.log.Info("reloaded", "result", "success", "generation", change.Generation, "made", change.Made, "kept", change.Kept, "retired", change.Retired)
+	p.tell(p.notifier.Ready(ctx, fmt.Sprintf("serving %s, generation %d", p.options.dir, change.Generation)))
+}
+
+func (p *process) replace(ctx context.Context, r *Running) (*Bundle, Change, error) {
+	b, err := Read(p.options.dir, Role(p.options.role))
+	if err != nil {
+		return nil, Change{}, err
+	}
+	if unused := p.remap.unused(b); len(unused) > 0 {
+		p.log.Warn("--remap names ports that the front no longer listens on", "ports", unused)
+	}
+	h, front, err := p.prepare(b)
+	if err != nil {
+		return nil, Change{}, err
+	}
+	change, err := r.Reload(ctx, b, h, front)
+	return b, change, err
+}
+
+// refused tells why a reload has changed nothing: each finding by itself, with
+// its place.
+func (p *process) refused(err error) {
+	const what = "reload refused; what runs goes on as it is"
+	var found diag.Findings
+	if !errors.As(err, &found) {
+		p.log.Error(what, "result", "failure", "error", err)
+		return
+	}
+	for _, f := range found {
+		if f.Severity == diag.Error {
+			p.log.Error("fault in a file", "code", f.Code, "at", f.Pos.String(), "what", f.What, "why", f.Why, "fix", f.Fix)
+		}
+	}
+	p.log.Error(what, "result", "failure", "faults", len(found))
+}
+
+// tellListeners tells of the listeners that have opened and closed.
+func (p *process) tellListeners(b *Bundle, before, now map[string]net.Addr) {
+	for _, address := range b.Binds() {
+		if _, there := before[address]; !there && now[address] != nil {
+			p.log.Info("listening", "file", address, "address", now[address].String())
+		}
+	}
+	for _, address := range slices.Sorted(maps.Keys(before)) {
+		if now[address] == nil {
+			p.log.Info("no longer listening", "file", address, "address", before[address].String())
+		}
+	}
+}
+
+// tell is for what the service manager ought to hear and may miss.
+func (p *process) tell(err error) {
+	if err != nil {
+		p.log.Warn("the service manager was not told", "error", err)
+	}
+}
