@@ -59,12 +59,21 @@ func TestNative(t *testing.T) {
 				case "nginx/stream.conf", "nginx/nginx.conf":
 					// Debian's nginx is older than this directive; the rest of
 					// the file it can judge.
-					data := bytes.ReplaceAll(f.Data, []byte("        http2 on;\n"), nil)
+					data := bytes.ReplaceAll(temporary(f.Data, state), []byte("        http2 on;\n"), nil)
 					judge(t, path, data, program(t, "nginx"), "-t", "-c", path)
 				}
 			}
 		})
 	}
+}
+
+// temporary gives nginx's http{} directories that anybody may write.
+func temporary(data []byte, dir string) []byte {
+	lines := "\nhttp {\n"
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		lines += kind + "_temp_path " + dir + "/" + kind + ";\n"
+	}
+	return bytes.Replace(data, []byte("\nhttp {\n"), []byte(lines), 1)
 }
 
 func judge(t *testing.T, path string, data []byte, name string, args ...string) {
@@ -94,7 +103,7 @@ func certificate(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "kas.example.com"},
-		NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"kas.example.com"}}
+		NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"kas.example.com", "kas-grpc.example.com"}, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)

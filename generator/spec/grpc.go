@@ -56,7 +56,7 @@ func (c *checker) grpcAddress() {
 			"the load balancer hands the connections over to one", "write one, as in 127.0.0.1:9444")
 	case g.Address == AddressOwn && len(g.Listen) == 0 && !g.Kind.External():
 		c.add(CodeGRPCAddress, c.written(at+"listen", at+"address", at+"kind"), "grpcBalancer.listen is not set, and the load balancer's address is not shared",
-			"the load balancer has port 443 of every address, so nothing can be guessed", "write an address of its own, as in 192.0.2.2:443")
+			"the load balancer has port 443 of every address, so nothing can be guessed", "write an address of its own, as in 192.0.2.2:443, and give loadBalancer.listen another")
 	case g.Address == AddressShared && c.has(at+"acceptProxyProtocol"):
 		c.add(CodeGRPCAddress, at+"acceptProxyProtocol", "grpcBalancer.acceptProxyProtocol is set although the address is shared",
 			"what comes before it then is the load balancer, which states clients' addresses as loadBalancer.proxyProtocol says", "remove it")

@@ -6,10 +6,7 @@ import (
 )
 
 // hop is a place to which a balancer connects on each node.
-type hop struct {
-	field, listen string
-	between       bool // only nodes connect to each other
-}
+type hop struct{ field, listen string }
 
 // reach looks at what other machines must reach.
 func (c *checker) reach() {

@@ -33,6 +33,7 @@ func D(s *spec.Spec) (Topology, error) {
 	if err := grpcBalancer(&t, s); err != nil {
 		return Topology{}, fmt.Errorf("topology D: %w", err)
 	}
+	t.Web.prune()
 	grpc := grpcName(s)
 	if s.GRPCBalancer.Address == spec.AddressShared {
 		grpc = webName(s)

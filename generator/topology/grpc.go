@@ -59,7 +59,7 @@ func grpcSite(t *Topology, s *spec.Spec) Site {
 	} else if site.AcceptProxy {
 		site.Trusted = everyNetwork()
 		if g.Address == spec.AddressShared {
-			site.Trusted = stated(s, true, site.Listen)
+			site.Trusted = thisMachine()
 		}
 	}
 	site.Why, site.Host = "agents by gRPC", s.Names.GRPC

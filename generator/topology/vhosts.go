@@ -13,6 +13,9 @@ import (
 // expected of whoever connects.
 func everyNetwork() []string { return []string{"0.0.0.0/0", "::/0"} }
 
+// thisMachine is who may where the balancer before it runs here.
+func thisMachine() []string { return []string{"127.0.0.0/8", "::1/128"} }
+
 // web is nginx's http{}, made if it is not there yet.
 func (t *Topology) web(s *spec.Spec) (*Web, error) {
 	if t.Web != nil {
@@ -93,7 +96,10 @@ func kasSite(s *spec.Spec) Site {
 	switch {
 	case lb.ShareWithGitLab.Enabled:
 		site.Listen, site.AcceptProxy = []string{lb.ShareWithGitLab.Vhosts}, lb.ProxyProtocol != spec.ProxyNone
-		site.Trusted = stated(s, site.AcceptProxy, site.Listen)
+		site.Trusted = nil
+		if site.AcceptProxy {
+			site.Trusted = thisMachine()
+		}
 	case lb.Kind.ExternalHTTP():
 		site.RefuseNames = false
 		site.HTTP2 = site.TLS != nil || lb.Kind == spec.ExternalHTTP2
@@ -101,15 +107,6 @@ func kasSite(s *spec.Spec) Site {
 		site.Trusted = everyNetwork()
 	}
 	return site
-}
-
-// stated is who may state a client's address at a listener behind a balancer
-// on this machine.
-func stated(s *spec.Spec, accept bool, _ []string) []string {
-	if !accept {
-		return nil
-	}
-	return []string{"127.0.0.0/8", "::1/128"}
 }
 
 // grpcRoute lets agents' gRPC methods through.

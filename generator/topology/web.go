@@ -1,5 +1,7 @@
 package topology
 
+import "slices"
+
 // Web is nginx's http{}: vhosts that end TLS and read HTTP, and port 80.
 type Web struct {
 	MaxConnections  int
@@ -61,4 +63,13 @@ type HTTP2 struct {
 	TLS            *TLS     // nil: ended before
 	Path           string   // prefix of what is let through
 	Backend        Backend
+}
+
+// prune removes upstreams to which no route leads.
+func (w *Web) prune() {
+	w.Upstreams = slices.DeleteFunc(w.Upstreams, func(b Backend) bool {
+		return !slices.ContainsFunc(w.Sites, func(s Site) bool {
+			return slices.ContainsFunc(s.Routes, func(r Route) bool { return r.Upstream == b.Name })
+		})
+	})
 }
