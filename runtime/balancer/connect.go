@@ -33,7 +33,17 @@ func (s *Server) connect(ctx context.Context, v *View, b *Backend) (upstream, *p
 // not, the peer is held until done is called. Try's caller makes its own use of
 // connections; Dial opens them.
 func (s *Server) Try(ctx context.Context, v *View, b *Backend, try func(*Peer) error) (done func(), cause Cause, err error) {
-	p, cause, err := s.attempt(ctx, v, b, func(p *peer) error { return try(p.Peer) })
+	p, cause, err := s.attempt(ctx, v, b, func(p *peer) error {
+		returned := false
+		defer func() {
+			if !returned { // it panics
+				b.Pool.release(p)
+			}
+		}()
+		err := try(p.Peer)
+		returned = true
+		return err
+	})
 	if err != nil {
 		return nil, cause, err
 	}

@@ -21,9 +21,10 @@ type bind struct {
 	addresses   []address
 	acceptProxy bool
 	tls         *balancer.ServerTLS // nil without `ssl`
+	h2          bool                // `proto h2`: nothing else is spoken
 }
 
-var bindOptions = [...]string{"accept-proxy", "ssl", "crt", "alpn", "ssl-min-ver", "ssl-max-ver", "name", "v6only", "v4v6"}
+var bindOptions = [...]string{"accept-proxy", "ssl", "crt", "alpn", "ssl-min-ver", "ssl-max-ver", "proto", "name", "v6only", "v4v6"}
 
 func (l *loader) bind(p *proxy, line *haproxyconf.Line) {
 	if !l.count(line, 1, 1, -1) {
@@ -55,6 +56,12 @@ func (l *loader) bind(p *proxy, line *haproxyconf.Line) {
 		case "name":
 			needs := needsSSL
 			value() // a word for statistics
+			needsSSL = needs
+		case "proto":
+			needs := needsSSL
+			if v, ok := value(); ok {
+				b.h2 = l.proto(p, w, v)
+			}
 			needsSSL = needs
 		case "crt":
 			if v, ok := value(); ok {
@@ -93,6 +100,17 @@ func (l *loader) bind(p *proxy, line *haproxyconf.Line) {
 		}
 	}
 	p.binds = append(p.binds, b)
+}
+
+// proto reads the protocol that bind and server lines may settle.
+func (l *loader) proto(p *proxy, w, v haproxyconf.Word) (h2 bool) {
+	switch {
+	case v.Value != "h2":
+		l.unsupported(v, "proto "+v.Value, "HTTP/1.1 is what is spoken without the word", "write proto h2, or remove it")
+	case !p.http():
+		l.add(codeArguments, w.Pos, "proto h2 in mode tcp", "HAProxy does not start: bytes have no protocol", "write mode http, or remove it")
+	}
+	return true
 }
 
 // family settles what an IPv6 wildcard listens on: both families as Linux has

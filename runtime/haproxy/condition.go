@@ -21,13 +21,19 @@ const (
 // not keeps a miss: pass becomes fail and fail becomes pass.
 func (r result) not() result { return pass >> r }
 
+// view is what a condition looks at: a client, and in mode http its request.
+type view struct {
+	*balancer.View
+	request *request
+}
+
 // test looks at a client; final says that no more bytes will come.
-type test func(v *balancer.View, final bool) result
+type test func(v *view, final bool) result
 
 // acl is the tests of one name, of which one must match.
 type acl []test
 
-func (a acl) eval(v *balancer.View, final bool) result {
+func (a acl) eval(v *view, final bool) result {
 	r := fail
 	for _, t := range a {
 		if r |= t(v, final); r == pass {
@@ -49,7 +55,7 @@ type condition struct {
 	suites [][]term
 }
 
-func (c *condition) eval(v *balancer.View, final bool) result {
+func (c *condition) eval(v *view, final bool) result {
 	if len(c.suites) == 0 {
 		return pass
 	}
@@ -128,7 +134,7 @@ func (l *loader) condition(p *proxy, words []haproxyconf.Word) *condition {
 			l.arguments(w, "the anonymous ACL is not closed: a } of its own is missing")
 			return c
 		}
-		if tt := l.expression(words[i+1:end], w); tt != nil {
+		if tt := l.expression(p, words[i+1:end], w); tt != nil {
 			t.acl = acl{tt}
 		}
 		suite = append(suite, t)
@@ -147,18 +153,18 @@ func (l *loader) named(p *proxy, w haproxyconf.Word) acl {
 	}
 	switch w.Value {
 	case "TRUE":
-		return acl{func(*balancer.View, bool) result { return pass }}
+		return acl{func(*view, bool) result { return pass }}
 	case "FALSE":
-		return acl{func(*balancer.View, bool) result { return fail }}
+		return acl{func(*view, bool) result { return fail }}
 	case "WAIT_END":
-		return acl{func(_ *balancer.View, final bool) result {
+		return acl{func(_ *view, final bool) result {
 			if final {
 				return pass
 			}
 			return miss
 		}}
 	case "REQ_CONTENT":
-		return acl{func(v *balancer.View, final bool) result {
+		return acl{func(v *view, final bool) result {
 			return matchOr(len(v.Payload) > 0, true, final)
 		}}
 	}
@@ -180,9 +186,9 @@ func (l *loader) acl(p *proxy, line *haproxyconf.Line) {
 		l.arguments(name, "%q cannot be the name of an ACL", name.Value)
 		return
 	}
-	t := l.expression(line.Words[2:], name)
+	t := l.expression(p, line.Words[2:], name)
 	if t == nil {
-		t = func(*balancer.View, bool) result { return fail } // it was refused
+		t = func(*view, bool) result { return fail } // it was refused
 	}
 	p.acls[name.Value] = append(p.acls[name.Value], t)
 }
@@ -214,6 +220,10 @@ type backendRule struct {
 
 func (l *loader) tcpRequest(p *proxy, line *haproxyconf.Line) {
 	if !l.count(line, 1, 2, -1) {
+		return
+	}
+	if p.http() {
+		l.unsupported(line.Words[0], "tcp-request in mode http", "the embedded balancer looks at whole requests there", "write http-request, or mode tcp")
 		return
 	}
 	switch kind := line.Words[1]; kind.Value {

@@ -12,38 +12,56 @@ import (
 
 // fetch gets values from a client; mayChange says that more bytes may bring
 // others, or some where there are none.
-type fetch func(v *balancer.View) (values []string, mayChange bool)
+type fetch func(v *view) (values []string, mayChange bool)
 
 // number is a fetch of a number, if ok.
-type number func(v *balancer.View) (n int, ok, mayChange bool)
+type number func(v *view) (n int, ok, mayChange bool)
 
-var fetchNames = [...]string{"req.ssl_hello_type", "req.ssl_sni", "req.ssl_alpn", "ssl_fc_sni", "ssl_fc_alpn", "req.len", "req.payload(0,4)", "src"}
+var fetchNames = [...]string{
+	"req.ssl_hello_type", "req.ssl_sni", "req.ssl_alpn", "ssl_fc", "ssl_fc_sni", "ssl_fc_alpn", "req.len", "req.payload(0,4)", "src",
+	"path", "path_beg", "path_end", "path_sub", "method", "hdr(host)", "req.hdr(host)", "hdr_beg(host)", "hdr_end(host)", "hdr_sub(host)",
+}
+
+// rawFetches look at the first bytes of a connection.
+var rawFetches = [...]string{"req.ssl_hello_type", "req_ssl_hello_type", "req.ssl_sni", "req_ssl_sni", "req.ssl_alpn", "req.len", "req_len", "req.payload"}
 
 // expression reads a sample fetch with flags and patterns. opener is the word
 // before it. Nil means that it was refused.
-func (l *loader) expression(words []haproxyconf.Word, opener haproxyconf.Word) test {
+func (l *loader) expression(p *proxy, words []haproxyconf.Word, opener haproxyconf.Word) test {
 	if len(words) == 0 {
 		l.arguments(opener, "an ACL without an expression")
 		return nil
 	}
 	w := words[0]
 	name, args, hasArgs := strings.Cut(w.Value, "(")
+	if p.http() && slices.Contains(rawFetches[:], name) {
+		l.unsupported(w, name+" in mode http", "the bytes have become a request there", "look at the request, or at ssl_fc_sni")
+		return nil
+	}
+	if how, ok := httpFetches[name]; ok {
+		return l.httpExpression(p, words, how, args, hasArgs)
+	}
 	switch name {
+	case "ssl_fc":
+		if len(words) > 1 {
+			l.arguments(words[1], "ssl_fc is true or false: there is nothing to compare with")
+		}
+		return func(v *view, final bool) result { return matchOr(v.TLS != nil, false, final) }
 	case "req.ssl_hello_type", "req_ssl_hello_type":
 		return l.numeric(helloType, words)
 	case "req.len", "req_len":
-		return l.numeric(func(v *balancer.View) (int, bool, bool) { return len(v.Payload), true, true }, words)
+		return l.numeric(func(v *view) (int, bool, bool) { return len(v.Payload), true, true }, words)
 	case "req.ssl_sni", "req_ssl_sni":
-		return l.text(helloName, words)
+		return l.text(helloName, words, "str")
 	case "req.ssl_alpn":
-		return l.text(helloALPN, words)
+		return l.text(helloALPN, words, "str")
 	case "ssl_fc_sni":
-		return l.text(tlsName, words)
+		return l.text(tlsName, words, "str")
 	case "ssl_fc_alpn":
-		return l.text(tlsALPN, words)
+		return l.text(tlsALPN, words, "str")
 	case "req.payload":
 		if f := l.payload(w, args, hasArgs); f != nil {
-			return l.text(f, words)
+			return l.text(f, words, "str")
 		}
 		return nil
 	case "src":
@@ -54,12 +72,12 @@ func (l *loader) expression(words []haproxyconf.Word, opener haproxyconf.Word) t
 	}
 }
 
-func helloType(v *balancer.View) (int, bool, bool) {
+func helloType(v *view) (int, bool, bool) {
 	_, state := v.Hello()
 	return 1, state == balancer.HelloDone, state == balancer.HelloMore
 }
 
-func helloName(v *balancer.View) ([]string, bool) {
+func helloName(v *view) ([]string, bool) {
 	h, state := v.Hello()
 	if h.ServerName == "" {
 		return nil, state == balancer.HelloMore
@@ -67,19 +85,19 @@ func helloName(v *balancer.View) ([]string, bool) {
 	return []string{h.ServerName}, false
 }
 
-func helloALPN(v *balancer.View) ([]string, bool) {
+func helloALPN(v *view) ([]string, bool) {
 	h, state := v.Hello()
 	return h.ALPN, state == balancer.HelloMore
 }
 
-func tlsName(v *balancer.View) ([]string, bool) {
+func tlsName(v *view) ([]string, bool) {
 	if v.TLS == nil || v.TLS.ServerName == "" {
 		return nil, false
 	}
 	return []string{v.TLS.ServerName}, false
 }
 
-func tlsALPN(v *balancer.View) ([]string, bool) {
+func tlsALPN(v *view) ([]string, bool) {
 	if v.TLS == nil || v.TLS.NegotiatedProtocol == "" {
 		return nil, false
 	}
@@ -97,7 +115,7 @@ func (l *loader) payload(w haproxyconf.Word, args string, ok bool) fetch {
 		return nil
 	}
 	end := int(offset + length)
-	return func(v *balancer.View) ([]string, bool) {
+	return func(v *view) ([]string, bool) {
 		if len(v.Payload) < end {
 			return nil, true
 		}
@@ -137,7 +155,7 @@ func (l *loader) numeric(f number, words []haproxyconf.Word) test {
 		l.arguments(words[0], "%s has nothing to be compared with", words[0].Value)
 		return nil
 	}
-	return func(v *balancer.View, final bool) result {
+	return func(v *view, final bool) result {
 		n, ok, mayChange := f(v)
 		matched := ok && slices.ContainsFunc(matches, func(m func(int) bool) bool { return m(n) })
 		return matchOr(matched, mayChange, final)
@@ -151,9 +169,10 @@ func (l *loader) bound(w haproxyconf.Word, text string, empty int) int {
 	return l.number(haproxyconf.Word{Value: text, Pos: w.Pos}, 0, 1<<30)
 }
 
-// text compares with strings, in the way that -m and -i say.
-func (l *loader) text(f fetch, words []haproxyconf.Word) test {
-	fold, how := false, "str"
+// text compares with strings, in the way that -m and -i say; how is the way
+// without -m.
+func (l *loader) text(f fetch, words []haproxyconf.Word, how string) test {
+	fold := false
 	patterns := words[1:]
 flags:
 	for len(patterns) > 0 && strings.HasPrefix(patterns[0].Value, "-") {
@@ -184,7 +203,7 @@ flags:
 		if len(patterns) > 0 {
 			l.arguments(patterns[0], "-m found takes no patterns")
 		}
-		return func(v *balancer.View, final bool) result {
+		return func(v *view, final bool) result {
 			values, mayChange := f(v)
 			return matchOr(len(values) > 0, mayChange, final)
 		}
@@ -203,7 +222,7 @@ flags:
 			want[i] = strings.ToLower(p.Value)
 		}
 	}
-	return func(v *balancer.View, final bool) result {
+	return func(v *view, final bool) result {
 		values, mayChange := f(v)
 		for _, s := range values {
 			if fold {
@@ -239,7 +258,7 @@ func (l *loader) source(words []haproxyconf.Word) test {
 	if len(nets) == 0 {
 		l.arguments(words[0], "src has nothing to be compared with")
 	}
-	return func(v *balancer.View, final bool) result {
+	return func(v *view, final bool) result {
 		in := slices.ContainsFunc(nets, func(p netip.Prefix) bool { return p.Contains(v.Client.Addr()) })
 		return matchOr(in, false, final)
 	}

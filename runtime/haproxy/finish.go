@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"kasgen/internal/diag"
+	"kasgen/internal/haproxyconf"
 	"kasgen/runtime/balancer"
 )
 
@@ -19,11 +20,14 @@ const (
 
 // finish resolves names and builds the balancer.
 func (l *loader) finish() {
-	backends := map[string]*balancer.Backend{}
+	backends := map[string]*backend{}
 	for _, p := range l.proxies {
 		if p.isBackend() {
-			backends[p.name] = p.backend()
+			backends[p.name] = &backend{Backend: p.backend(), proxy: p}
 			l.config.Pools = append(l.config.Pools, backends[p.name].Pool)
+			if p.http() {
+				l.shared = append(l.shared, backends[p.name])
+			}
 		}
 		l.missingTimeouts(p)
 	}
@@ -32,19 +36,38 @@ func (l *loader) finish() {
 		if !p.isFrontend() {
 			continue
 		}
-		f := l.frontend(p, backends)
+		next := l.routes(p, backends)
 		if len(p.binds) == 0 {
 			l.add(codeIncomplete, p.header.Pos, p.where()+" has no bind line", "no client can reach it", "add a bind line, or remove the section")
 		}
-		for _, b := range f.Binds {
-			if other := bound[b.Address]; other != nil {
-				l.add(codeDuplicate, p.header.Pos, fmt.Sprintf("%s is bound by %s, too", b.Address, other.where()), "the second listener could not open", "change one of the addresses")
+		for _, b := range p.binds {
+			for _, a := range b.addresses {
+				if other := bound[a.text]; other != nil {
+					l.add(codeDuplicate, p.header.Pos, fmt.Sprintf("%s is bound by %s, too", a.text, other.where()), "the second listener could not open", "change one of the addresses")
+				}
+				bound[a.text] = p
+				l.binds = append(l.binds, a.text)
 			}
-			bound[b.Address] = p
 		}
-		l.config.Frontends = append(l.config.Frontends, f)
+		if p.http() {
+			l.web = append(l.web, l.webFrontend(p, next))
+		} else {
+			l.config.Frontends = append(l.config.Frontends, p.frontend(next))
+		}
+	}
+	for _, f := range l.web {
+		f.streams = l.streams // which may be said below the frontend
 	}
 }
+
+// backend is a section that routes lead to.
+type backend struct {
+	*balancer.Backend
+	proxy *proxy
+}
+
+// route picks a backend; nil is none.
+type route func(*view) *backend
 
 // missingTimeouts warns as HAProxy does: without a limit a dead client is
 // kept for ever.
@@ -97,7 +120,50 @@ func (p *proxy) backend() *balancer.Backend {
 	}
 }
 
-func (l *loader) frontend(p *proxy, backends map[string]*balancer.Backend) *balancer.Frontend {
+// routes reads where a frontend leads to. Switching waits for nothing: what
+// waits is rules.
+func (l *loader) routes(p *proxy, backends map[string]*backend) route {
+	find := func(name haproxyconf.Word) *backend {
+		to := backends[name.Value]
+		switch {
+		case to == nil:
+			l.reference(name, "backend", names(backends))
+		case to.proxy.http() != p.http():
+			l.add(codeMode, name.Pos, fmt.Sprintf("%s is in mode %s, and leads to %s in mode %s", p.where(), p.mode, to.proxy.where(), to.proxy.mode),
+				"HAProxy does not start: what one reads the other would not understand", "give both the same mode")
+		}
+		return to
+	}
+	type choice struct {
+		cond *condition
+		to   *backend
+	}
+	var choices []choice
+	for _, s := range p.switches {
+		to := find(s.name)
+		if to != nil && s.name.Value == p.name {
+			l.add(codeReference, s.name.Pos, fmt.Sprintf("use_backend leads back to %q", p.name), "HAProxy refuses the loop; a listen section serves itself where no rule matches", "remove the line")
+		}
+		choices = append(choices, choice{cond: s.cond, to: to})
+	}
+	var fallback *backend
+	if p.isBackend() {
+		fallback = backends[p.name] // a listen section serves itself
+	}
+	if p.fallback != nil {
+		fallback = find(*p.fallback)
+	}
+	return func(v *view) *backend {
+		for _, c := range choices {
+			if c.cond.eval(v, true) == pass {
+				return c.to
+			}
+		}
+		return fallback
+	}
+}
+
+func (p *proxy) frontend(next route) *balancer.Frontend {
 	f := &balancer.Frontend{
 		Name: p.name, MaxConn: p.maxConn, Inspect: p.inspect, Peek: peekSize,
 		// HAProxy holds the PROXY header and the handshake to the client's limit.
@@ -109,32 +175,9 @@ func (l *loader) frontend(p *proxy, backends map[string]*balancer.Backend) *bala
 			f.Binds = append(f.Binds, &balancer.Bind{Network: a.network, Address: a.text, AcceptProxy: b.acceptProxy, TLS: b.tls})
 		}
 	}
-	type route struct {
-		cond *condition
-		to   *balancer.Backend
-	}
-	var routes []route
-	for _, s := range p.switches {
-		to := backends[s.name.Value]
-		switch {
-		case to == nil:
-			l.reference(s.name, "backend", names(backends))
-		case s.name.Value == p.name:
-			l.add(codeReference, s.name.Pos, fmt.Sprintf("use_backend leads back to %q", p.name), "HAProxy refuses the loop; a listen section serves itself where no rule matches", "remove the line")
-		}
-		routes = append(routes, route{cond: s.cond, to: to})
-	}
-	fallback := backends[p.name] // a listen section serves itself
-	if !p.isBackend() {
-		fallback = nil
-	}
-	if p.fallback != nil {
-		if fallback = backends[p.fallback.Value]; fallback == nil {
-			l.reference(*p.fallback, "backend", names(backends))
-		}
-	}
 	rules := p.rules
-	f.Route = func(v *balancer.View) balancer.Decision {
+	f.Route = func(known *balancer.View) balancer.Decision {
+		v := &view{View: known}
 		for _, r := range rules {
 			matched := r.cond.eval(v, v.Final())
 			if matched == miss {
@@ -147,13 +190,10 @@ func (l *loader) frontend(p *proxy, backends map[string]*balancer.Backend) *bala
 				break
 			}
 		}
-		// Switching waits for nothing: the rules above are what waits.
-		for _, r := range routes {
-			if r.cond.eval(v, true) == pass {
-				return balancer.Decision{Backend: r.to}
-			}
+		if to := next(v); to != nil {
+			return balancer.Decision{Backend: to.Backend}
 		}
-		return balancer.Decision{Backend: fallback, Cause: balancer.CauseNoBackend}
+		return balancer.Decision{Cause: balancer.CauseNoBackend}
 	}
 	return f
 }

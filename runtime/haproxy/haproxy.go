@@ -1,20 +1,19 @@
-// Package haproxy reads haproxy.cfg in TCP mode and runs what it says on the
-// balancer. It owns the meaning of HAProxy 2.6's keywords; syntax is
-// internal/haproxyconf's, moving bytes is runtime/balancer's. Its law: a
+// Package haproxy reads haproxy.cfg and runs what it says: sections in mode tcp
+// on the balancer, those in mode http on the HTTP engine, with the balancer's
+// servers. It owns the meaning of HAProxy 2.6's keywords; syntax is
+// internal/haproxyconf's, moving bytes is runtime/balancer's, carrying requests
+// is runtime/httpengine's. Its law: a
 // keyword does here what it does in HAProxy, or it is refused with its place,
 // before any socket opens. A keyword that is accepted without effect is one
 // that changes nothing on the wire, and stands in a list that says why.
 package haproxy
 
 import (
-	"context"
-	"fmt"
 	"slices"
 
 	"kasgen/internal/diag"
 	"kasgen/internal/haproxyconf"
 	"kasgen/runtime/balancer"
-	"kasgen/runtime/host"
 )
 
 // Finding codes of this package. Syntax has codes of its own.
@@ -26,17 +25,18 @@ const (
 	codeDuplicate   = "KAS2305" // a name twice
 	codeIncomplete  = "KAS2306" // a section that cannot work
 	codeTimeouts    = "KAS2307" // a limit that is missing (warning)
+	codeMode        = "KAS2308" // a frontend and its backend are in different modes
 )
 
 // Config is a haproxy.cfg that can run.
 type Config struct {
 	balancer *balancer.Config
+	web      []*webFrontend
+	shared   []*backend // in mode http
+	binds    []string
 	files    []string
 	warnings diag.Findings
 }
-
-// Server is the running balancer.
-type Server = balancer.Server
 
 // Load reads data, the text of file. It touches nothing. The error, where
 // there is one, is a diag.Findings with every fault.
@@ -57,27 +57,10 @@ func Load(file string, data []byte) (*Config, error) {
 
 // Binds is the addresses that New listens on, in the file's order, as
 // Host.Listen gets them: "*:443" and ":443" are 0.0.0.0:443, as in HAProxy.
-func (c *Config) Binds() []string {
-	var out []string
-	for _, f := range c.balancer.Frontends {
-		for _, b := range f.Binds {
-			out = append(out, b.Address)
-		}
-	}
-	return out
-}
+func (c *Config) Binds() []string { return slices.Clone(c.binds) }
 
 // Files is the certificates that New reads, without repetition.
 func (c *Config) Files() []string { return slices.Clone(c.files) }
 
 // Warnings is what the file could say better.
 func (c *Config) Warnings() diag.Findings { return slices.Clone(c.warnings) }
-
-// New reads the certificates and opens the listeners. A Config serves once.
-func (c *Config) New(ctx context.Context, h *host.Host) (*Server, error) {
-	s, err := balancer.New(ctx, c.balancer, h)
-	if err != nil {
-		return nil, fmt.Errorf("starting haproxy: %w", err)
-	}
-	return s, nil
-}

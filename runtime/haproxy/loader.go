@@ -20,11 +20,15 @@ type loader struct {
 	proxies  []*proxy
 	names    map[string]*proxy
 	config   balancer.Config
+	web      []*webFrontend
+	shared   []*backend
+	binds    []string
+	streams  uint32 // tune.h2.max-concurrent-streams
 	files    []string
 }
 
 func newLoader(file string) *loader {
-	return &loader{file: file, defaults: map[string]*proxy{}, names: map[string]*proxy{}, current: newProxy("defaults")}
+	return &loader{file: file, defaults: map[string]*proxy{}, names: map[string]*proxy{}, current: newProxy("defaults"), streams: defaultStreams}
 }
 
 func (l *loader) add(code string, pos diag.Pos, what, why, fix string) {
@@ -68,10 +72,10 @@ func (l *loader) load(f *haproxyconf.File) *Config {
 		l.section(s)
 	}
 	l.finish()
-	if len(l.config.Frontends) == 0 && !l.fs.Failed() {
+	if len(l.config.Frontends)+len(l.web) == 0 && !l.fs.Failed() {
 		l.add(codeIncomplete, diag.Pos{File: l.file}, "no frontend and no listen section", "HAProxy does not start without a listener", "add a frontend with a bind line")
 	}
-	return &Config{balancer: &l.config, files: l.files}
+	return &Config{balancer: &l.config, web: l.web, shared: l.shared, binds: l.binds, files: l.files}
 }
 
 func (l *loader) section(s *haproxyconf.Section) {
@@ -85,7 +89,7 @@ func (l *loader) section(s *haproxyconf.Section) {
 	case "frontend", "backend", "listen":
 		l.proxySection(s)
 	default:
-		l.unsupported(s.Header.Words[0], "section "+s.Keyword(), "the embedded balancer has TCP frontends and backends only", "remove the section, or run HAProxy itself")
+		l.unsupported(s.Header.Words[0], "section "+s.Keyword(), "the embedded balancer has frontends and backends only", "remove the section, or run HAProxy itself")
 	}
 }
 
@@ -99,6 +103,7 @@ func (l *loader) defaultsSection(s *haproxyconf.Section) {
 	if len(words) > 0 {
 		base = l.from(words, base)
 	}
+	base.modeOf(s.Lines)
 	for _, line := range s.Lines {
 		l.proxyLine(base, line)
 	}
@@ -144,6 +149,7 @@ func (l *loader) proxySection(s *haproxyconf.Section) {
 	if other := l.names[p.name]; other != nil && (other.isFrontend() && p.isFrontend() || other.isBackend() && p.isBackend()) {
 		l.add(codeDuplicate, words[1].Pos, fmt.Sprintf("%q is already defined at line %d", p.name, other.header.Pos.Line), "a route to it could mean either", "rename one of them")
 	}
+	p.modeOf(s.Lines)
 	for _, line := range s.Lines {
 		l.proxyLine(p, line)
 	}
@@ -165,6 +171,10 @@ func (l *loader) global(line *haproxyconf.Line) {
 		if l.count(line, 1, 1, 1) {
 			l.config.Drain = l.duration(line.Words[1])
 		}
+	case "tune.h2.max-concurrent-streams":
+		if l.count(line, 1, 1, 1) {
+			l.streams = uint32(l.number(line.Words[1], 1, 1<<31-1))
+		}
 	case "log", "log-tag", "log-send-hostname":
 		// Where HAProxy's own log goes; the embedded one logs to its host.
 	case "nbthread", "nbproc", "cpu-map", "ulimit-n", "fd-hard-limit":
@@ -175,7 +185,7 @@ func (l *loader) global(line *haproxyconf.Line) {
 		"ssl-default-server-ciphers", "ssl-default-server-ciphersuites", "tune.ssl.default-dh-param":
 		l.unsupported(w, w.Value, "it would change TLS, which Go's own suites decide here", "write ssl-min-ver on the bind line")
 	default:
-		l.unknown(w, "the global section", []string{"maxconn", "hard-stop-after", "log", "nbthread", "user", "group", "chroot", "daemon", "stats", "pidfile", "ulimit-n"})
+		l.unknown(w, "the global section", []string{"maxconn", "hard-stop-after", "tune.h2.max-concurrent-streams", "log", "nbthread", "user", "group", "chroot", "daemon", "stats", "pidfile", "ulimit-n"})
 	}
 }
 

@@ -26,6 +26,9 @@ type proxy struct {
 	inspect  time.Duration
 	acls     map[string]acl
 	rules    []rule
+	requests []httpRule // on what clients ask
+	answers  []httpRule // on what servers answer
+	forward  *forwardFor
 	switches []backendRule
 	fallback *haproxyconf.Word
 	balance  balancer.Balance
@@ -47,7 +50,7 @@ func newProxy(kind string) *proxy {
 func (p *proxy) derive(kind, name string) *proxy {
 	d := newProxy(kind)
 	d.name, d.mode, d.maxConn, d.retries, d.redispatch, d.log = name, p.mode, p.maxConn, p.retries, p.redispatch, p.log
-	d.fallback, d.balance = p.fallback, p.balance
+	d.fallback, d.balance, d.forward = p.fallback, p.balance, p.forward
 	for k, v := range p.timeouts {
 		d.timeouts[k] = v
 	}
@@ -59,6 +62,7 @@ func (p *proxy) derive(kind, name string) *proxy {
 	return d
 }
 
+func (p *proxy) http() bool       { return p.mode == "http" }
 func (p *proxy) isFrontend() bool { return p.kind == "frontend" || p.kind == "listen" }
 func (p *proxy) isBackend() bool  { return p.kind == "backend" || p.kind == "listen" }
 func (p *proxy) isDefaults() bool { return p.kind == "defaults" }
@@ -73,7 +77,7 @@ func (p *proxy) where() string {
 // proxyKeywords is what a proxy section may say, for "did you mean".
 var proxyKeywords = [...]string{
 	"mode", "log", "option", "no", "maxconn", "retries", "timeout", "bind", "tcp-request", "acl", "use_backend", "default_backend",
-	"balance", "default-server", "server", "description", "hash-type",
+	"balance", "default-server", "server", "description", "hash-type", "http-request", "http-response",
 }
 
 // proxyLine reads one line of a proxy section.
@@ -81,8 +85,17 @@ func (l *loader) proxyLine(p *proxy, line *haproxyconf.Line) {
 	w := line.Words[0]
 	switch w.Value {
 	case "mode":
-		if l.count(line, 1, 1, 1) && line.Words[1].Value != "tcp" {
-			l.unsupported(line.Words[1], "mode "+line.Words[1].Value, "the embedded balancer carries bytes, it does not read HTTP", "write mode tcp, or run HAProxy itself for this section")
+		// Read before the other lines, whose meaning it changes: see modeOf.
+		if l.count(line, 1, 1, 1) && line.Words[1].Value != "tcp" && line.Words[1].Value != "http" {
+			l.unsupported(line.Words[1], "mode "+line.Words[1].Value, "the embedded balancer has no other mode", "write mode tcp or mode http, or run HAProxy itself for this section")
+		}
+	case "http-request":
+		if l.sectionOnly(p, w) && l.httpOnly(p, w) {
+			l.httpRequest(p, line)
+		}
+	case "http-response":
+		if l.sectionOnly(p, w) && l.httpOnly(p, w) {
+			l.httpResponse(p, line)
 		}
 	case "log":
 		if l.count(line, 1, 1, -1) {
@@ -136,7 +149,7 @@ func (l *loader) proxyLine(p *proxy, line *haproxyconf.Line) {
 		}
 	case "default-server":
 		if l.backendOnly(p, w) {
-			l.serverOptions(p.template, line.Words[1:])
+			l.serverOptions(p, p.template, line.Words[1:])
 		}
 	case "server":
 		if l.sectionOnly(p, w) && l.backendOnly(p, w) {
@@ -149,6 +162,23 @@ func (l *loader) proxyLine(p *proxy, line *haproxyconf.Line) {
 	default:
 		l.unknown(w, p.where(), proxyKeywords[:])
 	}
+}
+
+// modeOf takes a section's mode, wherever in it the line stands.
+func (p *proxy) modeOf(lines []*haproxyconf.Line) {
+	for _, line := range lines {
+		if v := line.Values(); len(v) == 2 && v[0] == "mode" {
+			p.mode = v[1]
+		}
+	}
+}
+
+func (l *loader) httpOnly(p *proxy, w haproxyconf.Word) bool {
+	if p.http() {
+		return true
+	}
+	l.add(codeUnknown, w.Pos, w.Value+" has no meaning in "+p.where()+", which is in mode tcp", "HAProxy ignores it there", "write mode http, or remove the line")
+	return false
 }
 
 func (l *loader) frontendOnly(p *proxy, w haproxyconf.Word) bool {
@@ -180,14 +210,15 @@ func (l *loader) timeout(p *proxy, line *haproxyconf.Line) {
 	if !l.count(line, 1, 2, 2) {
 		return
 	}
-	known := []string{"connect", "client", "server", "client-fin", "server-fin", "tunnel", "check", "queue"}
+	// http-request and http-keep-alive have no effect in mode tcp, in HAProxy
+	// as here; files keep them in a defaults section that both modes share.
+	known := []string{"connect", "client", "server", "client-fin", "server-fin", "tunnel", "check", "queue", "http-request", "http-keep-alive"}
 	name := line.Words[1]
 	switch {
 	case slices.Contains(known, name.Value):
 		p.timeouts[name.Value] = l.duration(line.Words[2])
-	case slices.Contains([]string{"http-request", "http-keep-alive", "tarpit"}, name.Value):
-		// Limits of HTTP mode, which HAProxy ignores in TCP mode, too; files
-		// keep them in a defaults section that both modes share.
+	case name.Value == "tarpit":
+		// Of a rule that is refused.
 		l.duration(line.Words[2])
 	default:
 		l.unknown(name, "timeout", known)
@@ -201,8 +232,15 @@ func (l *loader) option(p *proxy, line *haproxyconf.Line, n int, on bool) {
 	}
 	w := line.Words[n]
 	switch w.Value {
-	case "tcplog", "dontlognull", "clitcpka", "srvtcpka", "tcpka":
+	case "tcplog", "httplog", "dontlognull", "clitcpka", "srvtcpka", "tcpka", "disable-h2-upgrade":
 		p.options[w.Value] = on
+	case "http-server-close", "http-keep-alive":
+		// Whether HAProxy keeps a connection to a server for the next request.
+		// The embedded balancer has one for each over HTTP/1.1, and shares
+		// them over HTTP/2, and keeps the client's.
+	case "forwardfor":
+		p.forward = l.forwardFor(line.Words[n+1:], on)
+		return
 	case "splice-auto", "splice-request", "splice-response":
 		// Bytes are spliced wherever no TLS stands between: always, so both
 		// with the option and without it the same bytes arrive.
@@ -221,7 +259,7 @@ func (l *loader) option(p *proxy, line *haproxyconf.Line, n int, on bool) {
 		}
 		return
 	default:
-		l.unknown(w, "option", []string{"tcplog", "dontlognull", "clitcpka", "srvtcpka", "tcpka", "splice-auto", "splice-request", "splice-response", "redispatch", "tcp-check"})
+		l.unknown(w, "option", []string{"tcplog", "httplog", "dontlognull", "clitcpka", "srvtcpka", "tcpka", "splice-auto", "splice-request", "splice-response", "redispatch", "tcp-check", "forwardfor", "http-server-close", "http-keep-alive", "disable-h2-upgrade"})
 		return
 	}
 	l.count(line, n+1, 0, 0)

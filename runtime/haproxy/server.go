@@ -3,6 +3,7 @@ package haproxy
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ type server struct {
 	caFile         string
 	sni            string
 	alpn           []string
+	h2             bool // `proto h2`
 }
 
 func newServer() *server {
@@ -45,7 +47,7 @@ func newServer() *server {
 
 var serverOptions = [...]string{
 	"check", "no-check", "inter", "fastinter", "downinter", "fall", "rise", "weight", "backup", "disabled", "maxconn",
-	"send-proxy", "send-proxy-v2", "check-send-proxy", "ssl", "verify", "ca-file", "sni", "alpn",
+	"send-proxy", "send-proxy-v2", "check-send-proxy", "ssl", "verify", "ca-file", "sni", "alpn", "proto",
 }
 
 func (l *loader) server(p *proxy, line *haproxyconf.Line) {
@@ -67,7 +69,10 @@ func (l *loader) server(p *proxy, line *haproxyconf.Line) {
 		l.add(codeArguments, line.Words[2].Pos, fmt.Sprintf("%q is not a server's address: %v", line.Words[2].Value, err), "the embedded balancer connects to TCP addresses", "write ADDRESS:PORT")
 	}
 	s.address = net.JoinHostPort(host, port)
-	l.serverOptions(&s, line.Words[3:])
+	l.serverOptions(p, &s, line.Words[3:])
+	if p.http() && !s.h2 && slices.Contains(s.alpn, "h2") {
+		l.unsupported(s.word, "a server that may speak HTTP/2 or not", "the embedded balancer knows before it connects", "add proto h2, or take h2 out of alpn")
+	}
 	if s.ssl && s.verify == "required" && s.caFile == "" {
 		l.arguments(s.word, "ssl verifies by default, and there is no ca-file")
 	}
@@ -77,7 +82,7 @@ func (l *loader) server(p *proxy, line *haproxyconf.Line) {
 	p.servers = append(p.servers, &s)
 }
 
-func (l *loader) serverOptions(s *server, words []haproxyconf.Word) {
+func (l *loader) serverOptions(p *proxy, s *server, words []haproxyconf.Word) {
 	for i := 0; i < len(words); i++ {
 		w := words[i]
 		value := func() haproxyconf.Word {
@@ -137,6 +142,8 @@ func (l *loader) serverOptions(s *server, words []haproxyconf.Word) {
 			s.caFile = value().Value
 		case "sni":
 			s.sni = l.sni(value())
+		case "proto":
+			s.h2 = l.proto(p, w, value())
 		case "alpn":
 			s.alpn = l.protocols(value())
 		default:

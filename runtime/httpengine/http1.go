@@ -31,7 +31,8 @@ type HTTP1Options struct {
 	// nginx does; otherwise the other direction goes on.
 	EndTogether bool
 	// Upgraded is called at the end of a stream that the request has become,
-	// if not nil. HTTP1 returns when the stream begins.
+	// if not nil: HTTP1 returns when the stream begins. It is called once, if
+	// OnResponse let a 101 through and HTTP1 returns no Failure.
 	Upgraded func()
 }
 

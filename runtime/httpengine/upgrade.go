@@ -34,8 +34,13 @@ func (x *exchange) upgrade(h *head, stop func() bool) (failure *Failure, handed 
 	if err != nil {
 		return x.failed(fmt.Errorf("taking over the client's connection: %w", err)), false
 	}
+	ended := x.options.Upgraded
+	if ended == nil {
+		ended = func() {}
+	}
 	if !stop() {
 		client.Close()
+		ended()
 		return nil, false
 	}
 	client = unguarded(client)
@@ -49,6 +54,7 @@ func (x *exchange) upgrade(h *head, stop func() bool) (failure *Failure, handed 
 	header["Connection"], header["Upgrade"] = []string{"upgrade"}, protocol
 	if err := x.switched(client, header); err != nil {
 		client.Close()
+		ended()
 		return nil, false
 	}
 	streams := &x.up.streams
@@ -60,7 +66,7 @@ func (x *exchange) upgrade(h *head, stop func() bool) (failure *Failure, handed 
 		limit = x.options.Tunnel
 	}
 	streams.Join(sniff.Replay(client, ahead(early.Reader)), sniff.Replay(x.conn, ahead(x.answers)), relay.Options{
-		Silence: limit, EndTogether: x.options.EndTogether, Done: x.options.Upgraded,
+		Silence: limit, EndTogether: x.options.EndTogether, Done: ended,
 	})
 	return nil, true
 }

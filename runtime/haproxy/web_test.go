@@ -1,0 +1,382 @@
+package haproxy
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"kasgen/runtime/balancer/balancertest"
+)
+
+const webHead = `defaults
+    mode http
+    timeout connect 1s
+    timeout client 20s
+    timeout server 20s
+    timeout http-request 1s
+`
+
+type anyService interface{}
+
+// grpcServer echoes in Chat, answers with trailers in Echo, fails at once in
+// Fail, and says nothing in Mute, or after the head in Silent.
+func grpcServer(t testing.TB) string {
+	t.Helper()
+	server := grpc.NewServer()
+	unary := func(name string, f func(ctx context.Context, m *wrapperspb.BytesValue) (any, error)) grpc.MethodDesc {
+		return grpc.MethodDesc{MethodName: name, Handler: func(_ any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+			m := new(wrapperspb.BytesValue)
+			if err := dec(m); err != nil {
+				return nil, err
+			}
+			return f(ctx, m)
+		}}
+	}
+	stream := func(name string, f grpc.StreamHandler) grpc.StreamDesc {
+		return grpc.StreamDesc{StreamName: name, ServerStreams: true, ClientStreams: true, Handler: f}
+	}
+	server.RegisterService(&grpc.ServiceDesc{
+		ServiceName: "lab.Echo", HandlerType: (*anyService)(nil),
+		Methods: []grpc.MethodDesc{
+			unary("Echo", func(ctx context.Context, m *wrapperspb.BytesValue) (any, error) {
+				md, _ := metadata.FromIncomingContext(ctx)
+				return m, grpc.SetTrailer(ctx, metadata.Pairs("x-tail", strings.Join(append(md["x-added"], md["x-forwarded-for"]...), ",")))
+			}),
+			unary("Fail", func(context.Context, *wrapperspb.BytesValue) (any, error) {
+				return nil, status.Error(codes.PermissionDenied, "never")
+			}),
+		},
+		Streams: []grpc.StreamDesc{
+			stream("Chat", func(_ any, s grpc.ServerStream) error {
+				for {
+					m := new(wrapperspb.BytesValue)
+					if err := s.RecvMsg(m); errors.Is(err, io.EOF) {
+						return nil
+					} else if err != nil {
+						return err
+					}
+					if err := s.SendMsg(m); err != nil {
+						return err
+					}
+				}
+			}),
+			stream("Silent", func(_ any, s grpc.ServerStream) error {
+				if err := s.SendHeader(nil); err != nil {
+					return err
+				}
+				<-s.Context().Done()
+				return nil
+			}),
+			stream("Mute", func(_ any, s grpc.ServerStream) error { <-s.Context().Done(); return nil }),
+		},
+	}, new(struct{}))
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(ln) }()
+	t.Cleanup(func() { server.Stop(); <-done })
+	return ln.Addr().String()
+}
+
+// httpServer tells over HTTP/1.1 or HTTP/2 what it was asked. The path says
+// what it does instead.
+func httpServer(t testing.TB) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/silent" {
+			<-r.Context().Done()
+			return
+		}
+		b, _ := io.ReadAll(r.Body)
+		w.Header().Set("X-Gone", "1")
+		w.Header().Set("X-Proto", r.Proto)
+		fmt.Fprintf(w, "%s %s %s %q %q %s", r.Method, r.RequestURI, r.Host, r.Header.Get("X-Added"), r.Header.Values("X-Forwarded-For"), b)
+	})}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(ln) }()
+	t.Cleanup(func() { _ = server.Close(); <-done })
+	return ln.Addr().String()
+}
+
+// lab is what the files of these tests name.
+type lab struct {
+	pages map[string]string
+	creds credentials.TransportCredentials
+	tls   *tls.Config
+}
+
+func newLab(t *testing.T) *lab {
+	pem, roots := balancertest.CombinedPEM(t)
+	conf := &tls.Config{RootCAs: roots, ServerName: "kas.example.com"}
+	return &lab{
+		pages: map[string]string{
+			"GRPC": grpcServer(t), "HTTP": httpServer(t), "DEAD": balancertest.FreePort(t), "PEM": pem,
+			"GARBAGE": balancertest.Answering(t, "garbage", false),
+		},
+		creds: credentials.NewTLS(conf), tls: conf,
+	}
+}
+
+// run runs a file on an engine and returns where BIND listens.
+func (l *lab) run(t *testing.T, start func(testing.TB, string) func(string) string, text string) string {
+	bind := balancertest.FreePort(t)
+	text = strings.ReplaceAll(text, "BIND", bind)
+	for k, v := range l.pages {
+		text = strings.ReplaceAll(text, k, v)
+	}
+	return start(t, text)(bind)
+}
+
+func bothEngines(t *testing.T, run func(t *testing.T, start func(testing.TB, string) func(string) string)) {
+	for name, start := range map[string]func(testing.TB, string) func(string) string{"embedded": embedded, "haproxy": native} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, start)
+		})
+	}
+}
+
+func grpcConn(t *testing.T, address string, creds credentials.TransportCredentials, header *proxyproto.Header) *grpc.ClientConn {
+	t.Helper()
+	if creds == nil {
+		creds = insecure.NewCredentials()
+	}
+	c, err := grpc.NewClient("passthrough:///kas.example.com", grpc.WithTransportCredentials(creds),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+			if err == nil && header != nil {
+				_, err = header.WriteTo(c)
+			}
+			return c, err
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func soon(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+var chat = &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}
+
+// TestWebGRPC carries gRPC through every kind of bind and server.
+func TestWebGRPC(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	bothEngines(t, func(t *testing.T, start func(testing.TB, string) func(string) string) {
+		source := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 7}
+		for name, tt := range map[string]struct {
+			bind  string
+			creds credentials.TransportCredentials
+			proxy *proxyproto.Header
+			from  string
+		}{
+			"alpn h2":            {bind: "ssl crt PEM alpn h2", creds: l.creds, from: "127.0.0.1"},
+			"alpn h2,http/1.1":   {bind: "ssl crt PEM alpn h2,http/1.1", creds: l.creds, from: "127.0.0.1"},
+			"proto h2":           {bind: "proto h2", from: "127.0.0.1"},
+			"by preface":         {bind: "", from: "127.0.0.1"},
+			"PROXY v2":           {bind: "accept-proxy ssl crt PEM alpn h2", creds: l.creds, proxy: proxyproto.HeaderProxyFromAddrs(2, source, source), from: "192.0.2.7"},
+			"PROXY v1, proto h2": {bind: "accept-proxy proto h2", proxy: proxyproto.HeaderProxyFromAddrs(1, source, source), from: "192.0.2.7"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				address := l.run(t, start, webHead+`frontend f
+    bind BIND `+tt.bind+`
+    option forwardfor
+    http-request deny deny_status 404 unless { path_beg /lab. }
+    http-request set-header X-Added %[src]!
+    default_backend k
+backend k
+    server s GRPC proto h2
+`)
+				c := grpcConn(t, address, tt.creds, tt.proxy)
+				got := new(wrapperspb.BytesValue)
+				var tail metadata.MD
+				if err := c.Invoke(soon(t), "/lab.Echo/Echo", wrapperspb.Bytes([]byte("hello")), got, grpc.Trailer(&tail)); err != nil {
+					t.Fatal(err)
+				}
+				if want := tt.from + "!," + tt.from; string(got.Value) != "hello" || strings.Join(tail["x-tail"], ";") != want {
+					t.Errorf("got %q, trailer %v, want %s", got.Value, tail, want)
+				}
+				if err := c.Invoke(soon(t), "/lab.Echo/Fail", got, got); status.Code(err) != codes.PermissionDenied {
+					t.Errorf("trailers only: %v", err)
+				}
+				if err := c.Invoke(soon(t), "/other.Echo/Echo", got, got); status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "404") {
+					t.Errorf("denied: %v", err)
+				}
+				stream, err := c.NewStream(soon(t), chat, "/lab.Echo/Chat")
+				if err != nil {
+					t.Fatal(err)
+				}
+				m := wrapperspb.Bytes(make([]byte, 64<<10))
+				for range 32 {
+					if err := errors.Join(stream.SendMsg(m), stream.RecvMsg(got)); err != nil || len(got.Value) != len(m.Value) {
+						t.Fatalf("%d bytes, %v", len(got.Value), err)
+					}
+				}
+				if err := stream.CloseSend(); err != nil {
+					t.Fatal(err)
+				}
+				if err := stream.RecvMsg(got); !errors.Is(err, io.EOF) {
+					t.Errorf("the end: %v", err)
+				}
+			})
+		}
+	})
+}
+
+// TestWebGRPCFaults is what becomes of streams that go wrong.
+func TestWebGRPCFaults(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	const k = "frontend f\n bind BIND proto h2\n default_backend k\nbackend k\n"
+	tests := map[string]struct {
+		conf, method string
+		want         []codes.Code
+		text         string
+	}{
+		"dead":                         {k + " server s DEAD proto h2\n", "Chat", []codes.Code{codes.Unavailable}, "503"},
+		"no server":                    {k + " server s GRPC proto h2 disabled\n", "Chat", []codes.Code{codes.Unavailable}, "503"},
+		"no backend":                   {"frontend f\n bind BIND proto h2\n", "Chat", []codes.Code{codes.Unavailable}, "503"},
+		"garbage":                      {k + " server s GARBAGE proto h2\n", "Chat", []codes.Code{codes.Unavailable}, "502"},
+		"redispatch":                   {k + " retries 2\n option redispatch 1\n server d DEAD proto h2\n server s GRPC proto h2\n", "Fail", []codes.Code{codes.PermissionDenied}, ""},
+		"timeout server, mute":         {k + " timeout server 300ms\n server s GRPC proto h2\n", "Mute", []codes.Code{codes.Unavailable}, "504"},
+		"timeout server, silent":       {k + " timeout server 300ms\n server s GRPC proto h2\n", "Silent", []codes.Code{codes.Internal, codes.Canceled, codes.Unavailable}, ""},
+		"timeout client, mute":         {"frontend f\n bind BIND proto h2\n timeout client 300ms\n default_backend k\nbackend k\n server s GRPC proto h2\n", "Mute", []codes.Code{codes.Unavailable, codes.Internal, codes.Canceled, codes.Unknown}, ""},
+		"timeout client, silent":       {"frontend f\n bind BIND proto h2\n timeout client 300ms\n default_backend k\nbackend k\n server s GRPC proto h2\n", "Silent", []codes.Code{codes.Internal, codes.Canceled, codes.Unavailable}, ""},
+		"deny 403":                     {"frontend f\n bind BIND proto h2\n http-request deny if { path /lab.Echo/Chat } { method POST }\n default_backend k\nbackend k\n server s GRPC proto h2\n", "Chat", []codes.Code{codes.PermissionDenied}, "403"},
+		"backend denies":               {k + " http-request deny deny_status 429 if { hdr_beg(content-type) application/grpc }\n server s GRPC proto h2\n", "Chat", []codes.Code{codes.Unavailable}, "429"},
+		"allow comes first":            {"frontend f\n bind BIND proto h2\n http-request allow if { path_beg /lab. }\n http-request deny\n default_backend k\nbackend k\n server s GRPC proto h2\n", "Fail", []codes.Code{codes.PermissionDenied}, "never"},
+		"use_backend by path and host": {"frontend f\n bind BIND proto h2\n use_backend k if { path_beg /lab. } { hdr(host) -i KAS.example.com }\nbackend k\n server s GRPC proto h2\n", "Fail", []codes.Code{codes.PermissionDenied}, "never"},
+		"use_backend does not match":   {"frontend f\n bind BIND proto h2\n use_backend k if { path_beg /Lab. }\nbackend k\n server s GRPC proto h2\n", "Fail", []codes.Code{codes.Unavailable}, "503"},
+		"a server of HTTP/1.1":         {k + " server s HTTP\n", "Fail", []codes.Code{codes.Unknown}, "text/plain"},
+	}
+	bothEngines(t, func(t *testing.T, start func(testing.TB, string) func(string) string) {
+		for name, tt := range tests {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				c := grpcConn(t, l.run(t, start, webHead+tt.conf), nil, nil)
+				stream, err := c.NewStream(soon(t), chat, "/lab.Echo/"+tt.method)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tt.method == "Fail" {
+					err = errors.Join(stream.SendMsg(wrapperspb.Bytes(nil)), stream.CloseSend())
+				} else {
+					err = stream.SendMsg(wrapperspb.Bytes([]byte("x")))
+				}
+				if err != nil && !errors.Is(err, io.EOF) {
+					t.Fatal(err)
+				}
+				err = stream.RecvMsg(new(wrapperspb.BytesValue))
+				t.Log(err)
+				found := false
+				for _, code := range tt.want {
+					found = found || status.Code(err) == code
+				}
+				if !found || !strings.Contains(err.Error(), tt.text) {
+					t.Errorf("got %v, want %v %s", err, tt.want, tt.text)
+				}
+			})
+		}
+	})
+}
+
+// TestWebHTTP1 is clients of HTTP/1.1.
+func TestWebHTTP1(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	const k = "frontend f\n bind BIND\n default_backend k\nbackend k\n"
+	tests := map[string]struct {
+		conf, send string
+		status     int
+		body       string
+		header     string // "Name: value" or "!Name"
+	}{
+		"to proto h2":                    {k + " server s HTTP proto h2\n", "GET /a%2fb?x HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a%2fb?x h "" [] `, "X-Proto: HTTP/2.0"},
+		"POST to proto h2":               {k + " server s HTTP proto h2\n", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab", 200, `POST /a h "" [] ab`, "X-Proto: HTTP/2.0"},
+		"plain":                          {k + " server s HTTP\n", "GET /a%2fb?x HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a%2fb?x h "" [] `, "X-Proto: HTTP/1.1"},
+		"chunked":                        {k + " server s HTTP\n", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", 200, `POST /a h "" [] ab`, ""},
+		"headers":                        {k + " option forwardfor\n http-request add-header X-Added \"a b %%\"\n http-response del-header X-Gone\n http-response set-header X-New n\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n", 200, `GET /a h "a b %" ["192.0.2.1" "127.0.0.1"] `, "X-New: n"},
+		"header gone":                    {k + " http-response del-header X-Gone\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", "!X-Gone"},
+		"forwardfor unless there is one": {k + " option forwardfor if-none header X-Added\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-Added: me\r\n\r\n", 200, `GET /a h "me" [] `, ""},
+		"forwardfor except":              {k + " option forwardfor except 127.0.0.0/8\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a h "" [] `, ""},
+		"del-header":                     {k + " http-request del-header X-Added\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-Added: me\r\n\r\n", 200, `GET /a h "" [] `, ""},
+		"dead":                           {k + " retries 0\n server s DEAD\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 503, "", "Cache-Control: no-cache"},
+		"garbage":                        {k + " server s GARBAGE\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 502, "", ""},
+		"timeout server":                 {k + " timeout server 200ms\n server s HTTP\n", "GET /silent HTTP/1.1\r\nHost: h\r\n\r\n", 504, "", ""},
+		"half a head":                    {k + " server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n", 408, "", ""},
+		"no head":                        {k + " server s HTTP\n", "", 408, "", ""},
+		"no request":                     {k + " server s HTTP\n", "what is this\r\n\r\n", 400, "", ""},
+		"space in a name":                {k + " server s HTTP\n", "GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n", 400, "", ""},
+		"deny":                           {"frontend f\n bind BIND\n http-request deny deny_status 404 unless { path_beg /x /a }\n default_backend k\nbackend k\n server s HTTP\n", "GET /b HTTP/1.1\r\nHost: h\r\n\r\n", 404, "", "Content-Type: text/html"},
+		"not denied":                     {"frontend f\n bind BIND\n http-request deny deny_status 404 unless { path_beg /x /a }\n default_backend k\nbackend k\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", ""},
+		"path without query":             {"frontend f\n bind BIND\n http-request deny if { path_end x }\n default_backend k\nbackend k\n server s HTTP\n", "GET /a?x HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", ""},
+		"hdr":                            {"frontend f\n bind BIND\n http-request deny deny_status 410 if { hdr(x-list) two }\n default_backend k\nbackend k\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-List: one, two\r\n\r\n", 410, "", ""},
+		"hdr with a port":                {"frontend f\n bind BIND\n use_backend k if { hdr(host) -i H:80 }\nbackend k\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h:80\r\n\r\n", 200, "", ""},
+		"ssl_fc":                         {"frontend f\n bind BIND\n http-request deny deny_status 403 unless { ssl_fc }\n default_backend k\nbackend k\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 403, "", ""},
+		"listen":                         {"listen f\n bind BIND\n http-request set-header X-Added 1\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a h "1" [] `, ""},
+		"HEAD":                           {k + " server s HTTP\n", "HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", "X-Proto: HTTP/1.1"},
+	}
+	bothEngines(t, func(t *testing.T, start func(testing.TB, string) func(string) string) {
+		for name, tt := range tests {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				c, err := net.Dial("tcp", l.run(t, start, webHead+tt.conf))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				_ = c.SetDeadline(time.Now().Add(15 * time.Second))
+				io.WriteString(c, tt.send)
+				method, _, _ := strings.Cut(tt.send, " ")
+				resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
+				if err != nil {
+					t.Fatalf("no answer: %v, want %d", err, tt.status)
+				}
+				b, _ := io.ReadAll(resp.Body)
+				if resp.StatusCode != tt.status || tt.body != "" && string(b) != tt.body {
+					t.Errorf("got %s %q, want %d %q", resp.Status, b, tt.status, tt.body)
+				}
+				if name, gone := strings.CutPrefix(tt.header, "!"); gone {
+					if resp.Header.Get(name) != "" {
+						t.Errorf("the header %s is still there", name)
+					}
+				} else if name, value, ok := strings.Cut(tt.header, ": "); ok && resp.Header.Get(name) != value {
+					t.Errorf("got %v, want %s", resp.Header, tt.header)
+				}
+			})
+		}
+	})
+}
