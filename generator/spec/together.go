@@ -80,7 +80,12 @@ func (c *checker) external() {
 		c.add(CodeExternal, "loadBalancer.nodes", fmt.Sprintf("loadBalancer.kind %s cannot be given nodes", lb.Kind),
 			"nothing is rendered for a balancer that somebody else runs", "name the nodes there, and remove this")
 	}
-	if lb.Kind == ExternalTCP && lb.TLS == Terminate && lb.ALPN == ALPNNegotiated {
+	switch {
+	case lb.Kind != ExternalTCP || lb.TLS != Terminate || lb.ALPN != ALPNNegotiated:
+	case len(c.spec.Topology.shape().grpc) > 0:
+		c.warn(CodeExternalALPN, "loadBalancer.tls", "the external balancer must negotiate ALPN http/1.1, and never h2",
+			"names.kas takes HTTP/1.1 only, and with h2 kubectl would get a protocol in which it cannot upgrade", "check it, write loadBalancer.alpn: none if it negotiates nothing, or pass TLS through")
+	default:
 		c.warn(CodeExternalALPN, "loadBalancer.tls", "the external balancer must negotiate ALPN http/1.1 and h2, in this order",
 			"without ALPN agents refuse gRPC, and with h2 first kubectl would get a protocol in which it cannot upgrade", "check it, or pass TLS through")
 	}

@@ -2,7 +2,6 @@ package topology
 
 import (
 	"fmt"
-	"slices"
 
 	"kasgen/generator/spec"
 	"kasgen/internal/kasconf"
@@ -26,7 +25,7 @@ func front(s *spec.Spec, program Program, backend Backend, others ...Backend) (*
 	if err != nil {
 		return nil, err
 	}
-	kas := Frontend{Name: "kas", Why: "everything for " + s.Names.KAS, Listen: slices.Clone(lb.Listen),
+	kas := Frontend{Name: "kas", Why: "everything for " + s.Names.KAS, Listen: listening(lb.Listen),
 		AcceptProxy: lb.AcceptProxyProtocol != spec.ProxyNone, Default: backend.Name}
 	f.Backends = append([]Backend{backend}, others...)
 	if len(others) > 0 {
@@ -63,7 +62,7 @@ func newFront(s *spec.Spec, program Program) (*Front, error) {
 func (f *Front) keep(s *spec.Spec) {
 	for i, kept := range s.Migration.Keep {
 		name := fmt.Sprintf("kept-%d", i+1)
-		f.Frontends = append(f.Frontends, Frontend{Name: name, Why: "an old listener, kept while clients move", Listen: []string{kept.Listen}, Default: name})
+		f.Frontends = append(f.Frontends, Frontend{Name: name, Why: "an old listener, kept while clients move", Listen: listening([]string{kept.Listen}), Default: name})
 		f.Backends = append(f.Backends, Backend{Name: name, Why: "where " + kept.Listen + " went before", Balance: RoundRobin,
 			ProxyHeader: NoHeader, Servers: []Server{{Name: name, Address: kept.Backend}}})
 	}

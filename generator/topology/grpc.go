@@ -1,8 +1,6 @@
 package topology
 
 import (
-	"slices"
-
 	"kasgen/generator/spec"
 )
 
@@ -22,7 +20,7 @@ func grpcBalancer(t *Topology, s *spec.Spec) error {
 		w.Sites = append(w.Sites, grpcSite(t, s))
 	case spec.HAProxy:
 		accept, tls := grpcListener(s)
-		t.HTTP2 = &HTTP2{Program: HAProxy, MaxConnections: s.LoadBalancer.MaxConnections, Host: s.Names.GRPC, Listen: slices.Clone(g.Listen),
+		t.HTTP2 = &HTTP2{Program: HAProxy, MaxConnections: s.LoadBalancer.MaxConnections, Host: s.Names.GRPC, Listen: listening(g.Listen),
 			AcceptProxy: accept, TLS: tls, Path: agentService,
 			Backend: Backend{Name: "kas-grpc", Why: "kas, agents", Balance: Balance(s.LoadBalancer.Balance), ProxyHeader: NoHeader, Servers: agentServers(s, g.Nodes)}}
 		if len(t.HTTP2.Backend.Servers) > 1 {
@@ -52,7 +50,7 @@ func grpcListener(s *spec.Spec) (acceptProxy bool, tls *TLS) {
 // that is nginx too and the address is shared.
 func grpcSite(t *Topology, s *spec.Spec) Site {
 	g := s.GRPCBalancer
-	site := Site{Listen: slices.Clone(g.Listen), HTTP2: true, RefuseNames: true}
+	site := Site{Listen: listening(g.Listen), HTTP2: true, RefuseNames: true}
 	site.AcceptProxy, site.TLS = grpcListener(s)
 	if len(t.Web.Sites) > 0 && g.Address == spec.AddressShared {
 		site = t.Web.Sites[0]

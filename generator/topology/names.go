@@ -1,8 +1,6 @@
 package topology
 
 import (
-	"slices"
-
 	"kasgen/generator/spec"
 	"kasgen/internal/lockfile"
 )
@@ -22,7 +20,7 @@ func everything(s *spec.Spec) lockfile.Carries {
 // tcpName is a name that a TCP balancer takes.
 func tcpName(s *spec.Spec) lockfile.Host {
 	lb := s.LoadBalancer
-	n := lockfile.Host{Name: s.Names.KAS, Listeners: slices.Clone(lb.Listen), PathPrefix: s.KAS.PathPrefix}
+	n := lockfile.Host{Name: s.Names.KAS, Listeners: listening(lb.Listen), PathPrefix: s.KAS.PathPrefix}
 	if lb.Kind.External() {
 		n.Listeners = []string{s.Edge.Listen}
 		n.Front = &lockfile.Front{Kind: string(lb.Kind), TLS: string(lb.TLS), ProxyProtocol: string(lb.ProxyProtocol)}
@@ -33,7 +31,7 @@ func tcpName(s *spec.Spec) lockfile.Host {
 // webName is a name that nginx takes.
 func webName(s *spec.Spec) lockfile.Host {
 	lb := s.LoadBalancer
-	n := lockfile.Host{Name: s.Names.KAS, Listeners: slices.Clone(lb.Listen), PathPrefix: s.KAS.PathPrefix}
+	n := lockfile.Host{Name: s.Names.KAS, Listeners: listening(lb.Listen), PathPrefix: s.KAS.PathPrefix}
 	if lb.Kind.External() {
 		n.Front = &lockfile.Front{Kind: string(lb.Kind), TLS: string(lb.TLS), ProxyProtocol: string(spec.ProxyNone)}
 	}
@@ -44,7 +42,7 @@ func webName(s *spec.Spec) lockfile.Host {
 // connects to kas itself, which takes HTTP/2 in cleartext.
 func grpcName(s *spec.Spec) lockfile.Host {
 	g := s.GRPCBalancer
-	n := lockfile.Host{Name: s.Names.GRPC, Listeners: slices.Clone(g.Listen)}
+	n := lockfile.Host{Name: s.Names.GRPC, Listeners: listening(g.Listen)}
 	if g.Kind.External() {
 		n.Listeners = []string{s.KAS.Listen.Agent}
 		n.Front = &lockfile.Front{Kind: string(g.Kind), TLS: string(spec.Terminate), ProxyProtocol: string(spec.ProxyNone)}

@@ -42,6 +42,19 @@ func servers(name string, nodes []string) []Server {
 	return list
 }
 
+// listening are a balancer's own addresses. HAProxy takes no host for every
+// address of IPv4 and nginx wants one, so that it is written out.
+func listening(addresses []string) []string {
+	var list []string
+	for _, address := range addresses {
+		if host, port, err := net.SplitHostPort(address); err == nil && host == "" {
+			address = net.JoinHostPort("0.0.0.0", port)
+		}
+		list = append(list, address)
+	}
+	return list
+}
+
 // dialable is the address under which this machine reaches its own listener.
 func dialable(address string) string {
 	host, port, err := net.SplitHostPort(address)

@@ -24,7 +24,9 @@ func Packaged(s *spec.Spec) (Topology, error) {
 	behind := s.LoadBalancer.Kind.ExternalHTTP()
 	site := kasSite(s)
 	if s.LoadBalancer.Kind != spec.ExternalHTTP {
-		site.Routes = append(site.Routes, grpcRoute())
+		route := grpcRoute()
+		route.Why += "; Omnibus has this from 18.7 on, with nginx's own limits"
+		site.Routes = append(site.Routes, route)
 	}
 	for _, exact := range []bool{true, false} {
 		route := Route{Path: s.KAS.PathPrefix, Exact: exact, Upstream: kubernetesUpstream, Strip: true, Refuse: behind && !exact}

@@ -42,7 +42,7 @@ func redirect(t *Topology, s *spec.Spec) error {
 	if err != nil {
 		return err
 	}
-	w.Redirect = &Redirect{Listen: slices.Clone(s.HTTP.Listen), Hosts: hosts(s), Challenge: s.StateDir + "/acme"}
+	w.Redirect = &Redirect{Listen: listening(s.HTTP.Listen), Hosts: hosts(s), Challenge: s.StateDir + "/acme"}
 	return nil
 }
 
@@ -88,14 +88,14 @@ func upstream(s *spec.Spec, name, why string, servers []Server) Backend {
 // kasSite is the vhost of names.kas, without routes.
 func kasSite(s *spec.Spec) Site {
 	lb := s.LoadBalancer
-	site := Site{Why: "agents and the Kubernetes API", Host: s.Names.KAS, Listen: slices.Clone(lb.Listen), HTTP2: true, RefuseNames: true,
+	site := Site{Why: "agents and the Kubernetes API", Host: s.Names.KAS, Listen: listening(lb.Listen), HTTP2: true, RefuseNames: true,
 		AcceptProxy: lb.AcceptProxyProtocol != spec.ProxyNone, Trusted: slices.Clone(lb.RealIPFrom)}
 	if lb.TLS != spec.Terminate || !lb.Kind.ExternalHTTP() {
 		site.TLS = tlsOf(s)
 	}
 	switch {
 	case lb.ShareWithGitLab.Enabled:
-		site.Listen, site.AcceptProxy = []string{lb.ShareWithGitLab.Vhosts}, lb.ProxyProtocol != spec.ProxyNone
+		site.Listen, site.AcceptProxy = listening([]string{lb.ShareWithGitLab.Vhosts}), lb.ProxyProtocol != spec.ProxyNone
 		site.Trusted = nil
 		if site.AcceptProxy {
 			site.Trusted = thisMachine()

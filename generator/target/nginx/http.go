@@ -3,7 +3,6 @@ package nginx
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ type web struct {
 	PID                                      string
 	WorkerConnections, Streams               int
 	Drain, Connect, Idle, Request, Keepalive time.Duration
+	NamesBucket                              int  // 0: nginx's own
 	Upgrades                                 bool // some route upgrades
 	Refusal                                  *refusal
 	Upstreams                                []upstream
@@ -77,16 +77,20 @@ func renderHTTP(t topology.Topology) ([]bundle.File, error) {
 		}
 		v.Upstreams = append(v.Upstreams, u)
 	}
+	var names []string
 	if r := w.Redirect; r != nil {
+		names = slices.Clone(r.Hosts)
 		v.Redirect = &redirect{Redirect: *r, Listen: listens(r.Listen, ""), Default: listens(r.Listen, " default_server")}
 	}
 	for _, s := range w.Sites {
+		names = append(names, s.Host)
 		v.Sites = append(v.Sites, siteOf(w, s, ""))
 		v.Upgrades = v.Upgrades || v.Sites[len(v.Sites)-1].Upgrades
 		if !slices.ContainsFunc(v.Defaults, func(d site) bool { return slices.Equal(d.Site.Listen, s.Listen) }) {
 			v.Defaults = append(v.Defaults, siteOf(w, s, " default_server"))
 		}
 	}
+	v.NamesBucket = bucket(names)
 	data, err := target.Execute("nginx/nginx.conf.tmpl", word, v)
 	if err != nil {
 		return nil, err
@@ -133,11 +137,7 @@ func listens(addresses []string, options string) []string {
 	}
 	var list []string
 	for _, address := range addresses {
-		// nginx wants * where Go's form leaves the host out, and sets
-		// ipv6only=on by itself.
-		if host, port, err := net.SplitHostPort(address); err == nil && host == "" {
-			address = "*:" + port
-		}
+		// nginx sets ipv6only=on by itself.
 		list = append(list, address+options)
 	}
 	return list

@@ -25,6 +25,7 @@ type values struct {
 	StreamModule, PID                      string
 	WorkerConnections                      int
 	HalfClose                              bool
+	MapBucket                              int // 0: nginx's own
 	Drain, Connect, Idle, Sniff, Handshake time.Duration
 	Maps                                   []server // those servers that choose by name
 	Upstreams                              []upstream
@@ -78,7 +79,11 @@ func renderStream(t topology.Topology) ([]bundle.File, error) {
 		}
 		v.Upstreams = append(v.Upstreams, u)
 	}
+	var names []string
 	for _, f := range t.Front.Frontends {
+		for _, n := range f.Names {
+			names = append(names, n.Host)
+		}
 		s, err := serverOf(f, headers)
 		if err != nil {
 			return nil, err
@@ -88,6 +93,7 @@ func renderStream(t topology.Topology) ([]bundle.File, error) {
 			v.Maps = append(v.Maps, s)
 		}
 	}
+	v.MapBucket = bucket(names)
 	data, err := target.Execute("nginx/stream.conf.tmpl", word, v)
 	if err != nil {
 		return nil, err
@@ -160,6 +166,24 @@ func upstreamOf(b topology.Backend) (upstream, error) {
 		u.Servers = append(u.Servers, s.Address+options)
 	}
 	return u, nil
+}
+
+// bucket is the size that a bucket of a hash table needs for the longest of
+// the names, where it is more than nginx's own 64: a pointer to the value, the
+// name with its length, and a pointer that ends the bucket (ngx_hash.c).
+func bucket(names []string) int {
+	need := 0
+	for _, name := range names {
+		need = max(need, (len(name)+2+7)/8*8+16)
+	}
+	size := 64
+	for size < need {
+		size *= 2
+	}
+	if size == 64 {
+		return 0
+	}
+	return size
 }
 
 // word quotes a text as nginx's lexer reads it.
