@@ -11,15 +11,20 @@ import (
 	_ "google.golang.org/grpc/encoding/gzip" // agents compress every call; without it each would fail as Unimplemented
 	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/tap"
 
+	"kasgen/internal/kasrpc/tunnel"
+	"kasgen/runtime/kas/cutthrough"
 	"kasgen/runtime/kas/wire"
 )
 
 // NewServer is a gRPC server for agents. It takes connections whose TLS has
 // been ended already; m is max_connection_age.
 func NewServer(m time.Duration) *grpc.Server {
+	pool := newBuffers()
 	return grpc.NewServer(
-		grpc.Creds(connCredentials{}),
+		grpc.Creds(connCredentials{&cutthrough.Options{Pool: pool, StreamWindow: streamWindow, ConnWindow: connWindow, MaxMessage: maxMessage}}),
 		grpc.ForceServerCodecV2(wire.NewCodec()),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionAge:      m / 5,
@@ -41,9 +46,11 @@ func NewServer(m time.Duration) *grpc.Server {
 		// the start: growing it takes a ping for each round trip, and updates
 		// for every 16 KiB until then.
 		grpc.InitialWindowSize(streamWindow),
-		grpc.InitialConnWindowSize(4*streamWindow),
+		grpc.InitialConnWindowSize(connWindow),
 		grpc.ReadBufferSize(0),
-		experimental.BufferPool(newBuffers()),
+		grpc.MaxRecvMsgSize(maxMessage),
+		experimental.BufferPool(pool),
+		grpc.InTapHandle(follow),
 		grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 			if err := Uncompressed(ctx); err != nil {
 				return nil, err
@@ -66,25 +73,46 @@ const handshakeLimit = 10 * time.Second
 // each stream.
 const streamWindow = 1 << 20
 
+// connWindow is how many bytes may be on their way from an agent.
+const connWindow = 4 * streamWindow
+
+// maxMessage is gRPC's own limit.
+const maxMessage = 4 << 20
+
+// follow lets a tunnel bypass gRPC later on. It is called in the goroutine that
+// reads the connection.
+func follow(ctx context.Context, info *tap.Info) (context.Context, error) {
+	if info.FullMethodName != tunnel.ReverseTunnel_Connect_FullMethodName {
+		return ctx, nil
+	}
+	if p, ok := peer.FromContext(ctx); ok {
+		if c, ok := p.AuthInfo.(ConnInfo); ok && c.conn != nil {
+			return cutthrough.NewContext(ctx, c.conn.Opened()), nil
+		}
+	}
+	return ctx, nil
+}
+
 // ConnInfo is what is known of an agent's connection.
 type ConnInfo struct {
 	credentials.CommonAuthInfo
 	Since time.Time
+	conn  *cutthrough.Conn
 }
 
 // AuthType implements credentials.AuthInfo.
 func (ConnInfo) AuthType() string { return "kasgen" }
 
 // connCredentials takes connections as they are: TLS, if any, is over.
-type connCredentials struct{}
+type connCredentials struct{ cutthrough *cutthrough.Options }
 
-func (connCredentials) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	info := ConnInfo{Since: time.Now()}
+func (o connCredentials) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	info := ConnInfo{Since: time.Now(), conn: cutthrough.New(c, o.cutthrough)}
 	info.SecurityLevel = credentials.NoSecurity
 	if tlsOf(c) {
 		info.SecurityLevel = credentials.PrivacyAndIntegrity
 	}
-	return c, info, nil
+	return info.conn, info, nil
 }
 
 // tlsOf says whether there is a TLS connection below wrappers.

@@ -55,6 +55,7 @@ func (s *stream) end() { s.once.Do(func() { close(s.ended) }) }
 
 // down carries bytes from the agent to the client until the agent ends.
 func (s *stream) down() {
+	s.tunnel.CutThrough(s.direct())
 	var f wire.Frame
 	for {
 		err := s.answer.next(&f)
@@ -81,6 +82,15 @@ func (s *stream) down() {
 }
 
 func (s *stream) write(f *wire.Frame) error {
+	if err := s.moveDeadline(); err != nil {
+		return err
+	}
+	s.wrote.Add(1)
+	defer s.wrote.Add(1)
+	return s.proxy.writeFrame(s.conn, f)
+}
+
+func (s *stream) moveDeadline() error {
 	// Moving a deadline costs as much as a small write, so it is not moved for
 	// each one: a write has between three quarters of the limit and all of it.
 	if now := time.Now(); now.Sub(s.deadline) > writeLimit/4 {
@@ -89,9 +99,7 @@ func (s *stream) write(f *wire.Frame) error {
 		}
 		s.deadline = now
 	}
-	s.wrote.Add(1)
-	defer s.wrote.Add(1)
-	return s.proxy.writeFrame(s.conn, f)
+	return nil
 }
 
 // up carries bytes from the client to the agent until the client ends, and

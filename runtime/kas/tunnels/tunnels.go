@@ -53,13 +53,16 @@ type Tunnel struct {
 	methods []string
 	once    sync.Once
 	end     chan error // what the handler returns; of capacity 1, filled once
+
+	received uint64 // messages, by gRPC
+	cut      *cut   // nil: all come by gRPC
 }
 
-// Connect serves one Connect stream of an agent: it waits until a request
-// takes the tunnel, and until that request is done. An idle one ends with OK
+// Connect serves one Connect stream of an agent, of which one message has been
+// received, its descriptor: it waits until a request takes the tunnel, and until that request is done. An idle one ends with OK
 // after maxIdle, or when stop is closed, so that the agent dials anew.
 func (r *Registry) Connect(stream grpc.ServerStream, agentID int64, descriptor *tunnel.AgentDescriptor, maxIdle time.Duration, stop <-chan struct{}) error {
-	t := &Tunnel{stream: stream, methods: methodsOf(descriptor), end: make(chan error, 1)}
+	t := &Tunnel{stream: stream, methods: methodsOf(descriptor), end: make(chan error, 1), received: 1}
 	if !r.add(agentID, t) {
 		return nil
 	}
@@ -234,7 +237,16 @@ func (t *Tunnel) Send(m any) error { return t.stream.SendMsg(m) }
 
 // Receive reads the agent's next message into f; io.EOF is the agent's clean
 // end. The caller frees f.
-func (t *Tunnel) Receive(f *wire.Frame) error { return t.stream.RecvMsg(f) }
+func (t *Tunnel) Receive(f *wire.Frame) error {
+	if t.cut != nil && t.received == t.cut.first {
+		return t.cut.receive(t.Context(), f)
+	}
+	err := t.stream.RecvMsg(f)
+	if err == nil {
+		t.received++
+	}
+	return err
+}
 
 // Finish ends the tunnel and with it, at the agent, what it was taken for. err
 // nil is the orderly end. Only the first Finish counts.

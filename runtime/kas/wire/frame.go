@@ -40,6 +40,20 @@ func (f *Frame) Free() {
 	*f = Frame{}
 }
 
+// Bytes is the payload, if it lies in one piece. It is valid until Free.
+func (f *Frame) Bytes() (p []byte, whole bool) {
+	if f.size == 0 {
+		return nil, true
+	}
+	if len(f.payload) != 1 {
+		return nil, false
+	}
+	return f.payload[0].ReadOnlyData()[f.offset:], true
+}
+
+// Skip drops the first n bytes of the payload.
+func (f *Frame) Skip(n int) { f.offset, f.size = f.offset+n, f.size-n }
+
 // WriteTo writes the payload in one write: a message lies in several buffers,
 // some of a few bytes, and each would be a system call or a TLS record.
 // scratch, where it is large enough, is what they are put together in.

@@ -1,0 +1,192 @@
+// Package cutthrough takes the messages of single gRPC streams off a
+// connection below grpc-go. gRPC wakes the receiver of a stream for each frame
+// of 16 KiB, on another thread; a stream whose bytes are only passed on is
+// cheaper served by the goroutine that reads the connection. The package knows
+// HTTP/2's frames and gRPC's messages, and nothing of what messages mean. Its
+// law: gRPC sees a connection on which the peer sent less and nothing else is
+// different, what is taken is taken in order, no peer sends more than it was
+// allowed to, and one stream that nobody reads holds up no other.
+package cutthrough
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+
+	"google.golang.org/grpc/mem"
+
+	"kasgen/runtime/sniff"
+)
+
+// Options are those of the gRPC server above. Its windows must be static.
+type Options struct {
+	Pool         mem.BufferPool
+	StreamWindow uint32 // what a peer may send ahead on a stream, in bytes
+	ConnWindow   uint32 // and on the connection
+	MaxMessage   int    // the largest message, compressed and not, in bytes
+
+	unzippers sync.Pool
+}
+
+// Conn is an HTTP/2 connection for a gRPC server that reads it without a
+// buffer of its own.
+type Conn struct {
+	net.Conn
+	options *Options
+	walker  walker // of the reading goroutine
+	out     writer
+
+	// Of the reading goroutine, too.
+	below   net.Conn        // what is read
+	raw     syscall.RawConn // of below, if it is TCP
+	ready   func(fd uintptr) bool
+	buf     *[]byte // lent while it is being worked off
+	readErr error
+
+	mu      sync.Mutex
+	streams map[uint32]*Stream // followed ones that neither side has ended
+}
+
+// New takes c, of which not even the preface has been read.
+func New(c net.Conn, o *Options) *Conn {
+	head, below := sniff.Unread(c)
+	conn := &Conn{Conn: c, options: o, below: below}
+	conn.walker.init(conn, head)
+	if tcp, ok := below.(*net.TCPConn); ok {
+		if raw, err := tcp.SyscallConn(); err == nil {
+			conn.raw, conn.ready = raw, conn.read
+		}
+	}
+	return conn
+}
+
+// NetConn is what c was made of, for those who look for a TLS state.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
+// Read reads what is gRPC's.
+func (c *Conn) Read(p []byte) (int, error) {
+	for len(p) > 0 {
+		if c.walker.walk(); c.walker.deliverable() {
+			n := c.walker.deliver(p)
+			c.release()
+			return n, nil
+		}
+		c.release()
+		if err := c.fill(); err != nil {
+			c.fail(err)
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
+// readSize is how much is read at once from a socket, in bytes.
+const readSize = 64 << 10
+
+// fill reads more. Nothing is held while there is nothing to read, except in
+// the middle of a frame.
+func (c *Conn) fill() error {
+	if c.raw != nil {
+		c.readErr = nil
+		if err := c.raw.Read(c.ready); err != nil {
+			return err
+		}
+		return c.readErr
+	}
+	want := c.walker.wants()
+	p := c.walker.in[c.walker.got:]
+	if want <= len(p) {
+		p = p[:want]
+	} else {
+		c.buf = c.options.Pool.Get(min(want, readSize))
+		p = *c.buf
+	}
+	n, err := c.below.Read(p)
+	c.walker.data = p[:n]
+	if n > 0 {
+		return nil // what was read comes before the error, which comes again
+	}
+	return err
+}
+
+// read reads a socket without waiting; it reports false if there is nothing.
+func (c *Conn) read(fd uintptr) bool {
+	buf := c.options.Pool.Get(readSize)
+	n, err := syscall.Read(int(fd), *buf)
+	for errors.Is(err, syscall.EINTR) {
+		n, err = syscall.Read(int(fd), *buf)
+	}
+	switch {
+	case n > 0:
+		c.buf, c.walker.data = buf, (*buf)[:n]
+		return true
+	case errors.Is(err, syscall.EAGAIN):
+		c.options.Pool.Put(buf)
+		return false // wait without it
+	case err != nil:
+		c.readErr = &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+	default:
+		c.readErr = io.EOF
+	}
+	c.options.Pool.Put(buf)
+	return true
+}
+
+// release gives the buffer back once it has been worked off.
+func (c *Conn) release() {
+	if c.buf != nil && len(c.walker.data) == 0 {
+		c.options.Pool.Put(c.buf)
+		c.buf, c.walker.data = nil, nil
+	}
+}
+
+var errConnEnded = errors.New("the connection ended")
+
+// fail ends every followed stream.
+func (c *Conn) fail(err error) {
+	if errors.Is(err, io.EOF) {
+		err = errConnEnded
+	}
+	c.mu.Lock()
+	streams := c.streams
+	c.streams = nil
+	c.mu.Unlock()
+	for _, s := range streams {
+		s.finish(err)
+	}
+}
+
+// Opened begins to follow the stream that gRPC is opening. It is called in the
+// reading goroutine, which is where gRPC calls a tap handle, and reports nil
+// if there is nothing to follow.
+func (c *Conn) Opened() *Stream {
+	if c.walker.openingEnds || c.walker.opening == 0 {
+		return nil
+	}
+	s := &Stream{conn: c, id: c.walker.opening}
+	s.window.Store(int64(c.options.StreamWindow))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.streams == nil {
+		c.streams = map[uint32]*Stream{}
+	}
+	c.streams[s.id] = s
+	return s
+}
+
+func (c *Conn) stream(id uint32) *Stream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.streams[id]
+}
+
+// forget stops following a stream.
+func (c *Conn) forget(id uint32) *Stream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.streams[id]
+	delete(c.streams, id)
+	return s
+}
