@@ -103,5 +103,5 @@ func exists(path string) (bool, error) {
 }
 
 // missing says whether err means that there is nothing at a path: no such
-// file, or a file where a directory on the way should be.
+// file, or a file or a link in a circle where a directory on the way should be.
 func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) || notDirectory(err) }

@@ -38,4 +38,4 @@ func tryLock(f *os.File) (held bool, err error) {
 
 func release(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }
 
-func notDirectory(err error) bool { return errors.Is(err, unix.ENOTDIR) }
+func notDirectory(err error) bool { return errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) }

@@ -15,4 +15,4 @@ func tryLock(*os.File) (held bool, err error) { return true, nil }
 
 func release(*os.File) error { return nil }
 
-func notDirectory(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
+func notDirectory(err error) bool { return errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) }

@@ -26,15 +26,8 @@ type entry struct {
 // at.
 func load(dir string) ([]entry, error) {
 	var list []entry
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		data, mode, err := readEntry(path)
+	err := files(dir, func(name string) error {
+		data, mode, err := readEntry(filepath.Join(dir, name))
 		list = append(list, entry{path: filepath.ToSlash(name), mode: mode, data: data})
 		return err
 	})

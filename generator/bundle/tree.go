@@ -68,18 +68,15 @@ func same(a, b string) (bool, error) {
 // contains says whether whole holds everything that part holds, with the same
 // modes; a part that does not exist holds nothing.
 func contains(whole, part string) (bool, error) {
-	err := filepath.WalkDir(part, func(path string, e fs.DirEntry, err error) error {
-		switch {
-		case path == part && missing(err):
-			return nil
-		case err != nil || e.IsDir():
-			return err
+	held := map[string]bool{} // what a link in whole leads to is not in it
+	if err := files(whole, func(name string) error { held[name] = true; return nil }); err != nil {
+		return false, err
+	}
+	err := files(part, func(name string) error {
+		if !held[name] {
+			return errDiffers
 		}
-		name, err := filepath.Rel(part, path)
-		if err != nil {
-			return err
-		}
-		equal, err := sameEntry(filepath.Join(whole, name), path)
+		equal, err := sameEntry(filepath.Join(whole, name), filepath.Join(part, name))
 		if err == nil && !equal {
 			return errDiffers
 		}
@@ -89,6 +86,24 @@ func contains(whole, part string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// files calls found with each thing below dir that is no folder. A directory
+// that does not exist has none.
+func files(dir string, found func(name string) error) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case path == dir && missing(err):
+			return nil
+		case err != nil || e.IsDir():
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		return found(name)
+	})
 }
 
 // errDiffers ends a walk; fs.SkipAll could not be told from its end.
