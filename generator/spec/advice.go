@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,6 +17,7 @@ func (c *checker) advice() {
 	c.removal()
 	c.development()
 	c.people()
+	c.foreignLimits()
 }
 
 // cookies warns where the Kubernetes dashboard in GitLab cannot work: browsers
@@ -95,5 +97,25 @@ func (c *checker) people() {
 	if idle >= leastIdle && idle < least {
 		c.warn(CodeShortIdle, "timeouts.idle", fmt.Sprintf("timeouts.idle is %v", idle),
 			"agents ping each minute, but kubectl exec at a prompt, logs -f and helm --wait carry no byte for longer", "write 30m or more")
+	}
+}
+
+// foreignLimits warns of limits that kasgen neither writes nor sees. Those of
+// HTTP balancers are short: 30 s without a byte in Google's, 60 s in Amazon's.
+func (c *checker) foreignLimits() {
+	sh, idle := c.spec.Topology.shape(), time.Duration(c.spec.Timeouts.Idle)
+	for _, b := range []struct {
+		field string
+		kind  BalancerKind
+		used  bool
+	}{
+		{"loadBalancer.kind", c.spec.LoadBalancer.Kind, slices.Contains(sh.balancers, c.spec.LoadBalancer.Kind)},
+		{"grpcBalancer.kind", c.spec.GRPCBalancer.Kind, slices.Contains(sh.grpc, c.spec.GRPCBalancer.Kind)},
+	} {
+		if b.used && b.kind.ExternalHTTP() {
+			c.warn(CodeForeignLimits, b.field, fmt.Sprintf("the %s balancer has time limits of its own", b.kind),
+				"they are often 30 or 60 s, and cut agents, watches and kubectl exec whatever the files say",
+				fmt.Sprintf("set them to %v there, and suppress this", idle))
+		}
 	}
 }

@@ -56,6 +56,7 @@ const (
 	CodeRemoval       = "KAS1704"
 	CodeDevelopmentCA = "KAS1705"
 	CodeShortIdle     = "KAS1706"
+	CodeForeignLimits = "KAS1707"
 )
 
 // KAS18xx for suppressions.

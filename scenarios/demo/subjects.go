@@ -13,9 +13,10 @@ func Subjects(cells []Cell, p Promise, agents int) []diag.Subject {
 	var list []diag.Subject
 	for _, c := range cells {
 		s := diag.Subject{Name: fmt.Sprintf("%s through the %s agent over %s", c.Operation, c.Agent, c.Transport)}
-		switch want := p.of(c); {
-		case c.Result == want:
-		case c.Result == Skip:
+		want := p.of(c)
+		switch c.Result {
+		case want:
+		case Skip:
 			s.Skipped = c.Reason
 		default:
 			s.Failure = &diag.Failure{Kind: string(c.Result), Text: fmt.Sprintf("%s, not %s: %s", c.Result, want, c.Reason)}
