@@ -119,7 +119,7 @@ func compare(old, fresh *facts) Role {
 	case fresh.program == programOther:
 		role.Action, role.Why = Unknown, []string{"kasgen does not know what reads it"}
 	case fresh.program == programKAS:
-		role.Action, role.Why = Restart, []string{"kas does not read its configuration again"}
+		role.Action, role.Why = Restart, []string{"GitLab's kas has no reload"}
 	default:
 		role.Action = Reload
 		if why := onlyAtStart(old, fresh); len(why) > 0 {

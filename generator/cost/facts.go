@@ -96,11 +96,11 @@ func onlyAtStart(old, fresh *facts) []string {
 			why = append(why, key+" takes effect only when "+fresh.program+" is started")
 		}
 	}
-	if fresh.program != programNginx {
-		return why // HAProxy opens its listeners with SO_REUSEPORT
+	if fresh.program == programHAProxy {
+		return why // it opens its listeners with SO_REUSEPORT
 	}
-	// nginx opens new listeners before it closes old ones, and the kernel
-	// refuses 0.0.0.0:443 beside 127.0.0.1:443.
+	// nginx and the edge open new listeners before they close old ones, and the
+	// kernel refuses 0.0.0.0:443 beside 127.0.0.1:443.
 	for _, a := range old.listen {
 		for _, b := range fresh.listen {
 			if !opens(fresh, a.address) && !opens(old, b.address) && overlap(a.address, b.address) {

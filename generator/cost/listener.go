@@ -85,13 +85,16 @@ func opened(all map[string]*facts) []placed {
 }
 
 // overlap says whether one of two addresses is every address of the port of
-// the other.
+// the other. No host is every address of both families, as in edge.yaml.
 func overlap(a, b string) bool {
 	aHost, aPort, errA := net.SplitHostPort(a)
 	bHost, bPort, errB := net.SplitHostPort(b)
-	if errA != nil || errB != nil || aPort != bPort || strings.Contains(aHost, ":") != strings.Contains(bHost, ":") {
+	if errA != nil || errB != nil || aPort != bPort || aHost == bHost {
 		return false
 	}
+	if aHost == "" || bHost == "" {
+		return true
+	}
 	every := func(host string) bool { return host == "0.0.0.0" || host == "::" }
-	return every(aHost) != every(bHost)
+	return strings.Contains(aHost, ":") == strings.Contains(bHost, ":") && every(aHost) != every(bHost)
 }
