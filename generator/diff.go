@@ -18,7 +18,7 @@ func diffCommand(streams cli.IO) *cobra.Command {
 directory, and what the change costs: which programs are reloaded or restarted,
 which listeners, names and certificates come and go, which agents reconnect and
 which streams are cut, with the real nginx, HAProxy and kas. Embedded in kasgen
-run they take everything in on SIGHUP, and cut nothing.
+run they take changes in on SIGHUP, and cut nothing.
 
 The exit code is 2 if there are differences. Nothing is written.`,
 		Example: `  kasgen diff -f kasgen.yaml /etc/kasgen/bundle
