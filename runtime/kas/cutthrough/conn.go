@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/mem"
 
 	"kasgen/runtime/sniff"
+	"kasgen/runtime/socket"
 )
 
 // Options are those of the gRPC server above. Its windows must be static.
@@ -114,10 +115,7 @@ func (c *Conn) fill() error {
 // read reads a socket without waiting; it reports false if there is nothing.
 func (c *Conn) read(fd uintptr) bool {
 	buf := c.options.Pool.Get(readSize)
-	n, err := syscall.Read(int(fd), *buf)
-	for errors.Is(err, syscall.EINTR) {
-		n, err = syscall.Read(int(fd), *buf)
-	}
+	n, err := socket.Read(fd, *buf)
 	switch {
 	case n > 0:
 		c.buf, c.walker.data = buf, (*buf)[:n]

@@ -84,7 +84,7 @@ func (z *unzipper) readAll(expected int, o *Options) (*[]byte, error) {
 		}
 		switch {
 		case err == nil:
-		case err == io.EOF: // itself: another is no end
+		case errors.Is(err, io.EOF): // io.ErrUnexpectedEOF is another
 			*out = (*out)[:n]
 			return out, nil
 		default:

@@ -1,12 +1,12 @@
 package proxy
 
 import (
-	"errors"
 	"net"
 	"syscall"
 
 	"kasgen/runtime/kas/wire"
 	"kasgen/runtime/sniff"
+	"kasgen/runtime/socket"
 )
 
 // direct writes to a client's socket without waiting. It serves the goroutine
@@ -59,12 +59,6 @@ func (d *direct) pass(f *wire.Frame) bool {
 }
 
 func (d *direct) write(fd uintptr) bool {
-	for {
-		n, err := syscall.Write(int(fd), d.data)
-		if errors.Is(err, syscall.EINTR) {
-			continue
-		}
-		d.n = max(n, 0)
-		return true
-	}
+	d.n, _ = socket.Write(fd, d.data) // down finds the same error
+	return true
 }
