@@ -11,4 +11,5 @@ go build -o "$bin/" google.golang.org/protobuf/cmd/protoc-gen-go google.golang.o
 PATH="$bin:$PATH" protoc -I . -I googleapis \
   --go_out=. --go_opt=module=kasgen/internal/kasrpc \
   --go-grpc_out=. --go-grpc_opt=module=kasgen/internal/kasrpc \
-  prototool/*.proto grpctool/*.proto tunnel/*.proto agent/*.proto kubeapi/*.proto
+  prototool/*.proto grpctool/*.proto tunnel/*.proto agent/*.proto kubeapi/*.proto \
+  serverinfo/*.proto agenttracker/*.proto

@@ -13,19 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"kasgen/internal/kasrpc/grpctool"
 	"kasgen/internal/kasrpc/kubeapi"
-	"kasgen/internal/kasrpc/tunnel"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -534,39 +527,5 @@ func TestDrain(t *testing.T) {
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
-	}
-}
-
-// TestAPIListeners: callers with the secret are told that nothing is there,
-// others nothing at all.
-func TestAPIListeners(t *testing.T) {
-	t.Parallel()
-	k := start(t, "null", nil)
-	sign := func(key []byte, audience string) string {
-		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
-			Audience: jwt.ClaimStrings{audience}, ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Minute))}).SignedString(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return token
-	}
-	for _, address := range []string{k.internal, k.private} {
-		conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		for token, want := range map[string]codes.Code{
-			sign(make([]byte, 32), "gitlab-kas"):      codes.Unimplemented,
-			sign(make([]byte, 32), "gitlab"):          codes.Unauthenticated,
-			sign([]byte("another key"), "gitlab-kas"): codes.Unauthenticated,
-			"": codes.Unauthenticated,
-		} {
-			ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "bearer "+token)
-			err := conn.Invoke(ctx, "/gitlab.agent.server_info.rpc.ServerInfo/GetServerInfo", &tunnel.CloseSend{}, &tunnel.CloseSend{})
-			if status.Code(err) != want {
-				t.Errorf("%s: %v, want %v", address, err, want)
-			}
-		}
 	}
 }

@@ -105,7 +105,7 @@ func (s *Server) open(ctx context.Context, c *Config, h *host.Host, version stri
 			return err
 		}
 	}
-	if err := s.openAPIs(ctx, h); err != nil {
+	if err := s.openAPIs(ctx, h, version); err != nil {
 		return err
 	}
 	return s.openObservability(ctx, h)

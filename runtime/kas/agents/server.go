@@ -21,12 +21,20 @@ import (
 
 // NewServer is a gRPC server for agents. It takes connections whose TLS has
 // been ended already; m is max_connection_age.
-func NewServer(m time.Duration) *grpc.Server {
+func NewServer(m time.Duration) *grpc.Server { return newServer(m, IdleConnection) }
+
+// IdleConnection is how long a connection without any call is kept. An agent
+// that runs holds two calls open at the least, and one whose calls fail waits
+// five minutes at the most before it tries again.
+const IdleConnection = 6 * time.Minute
+
+func newServer(m, idle time.Duration) *grpc.Server {
 	pool := newBuffers()
 	return grpc.NewServer(
 		grpc.Creds(connCredentials{&cutthrough.Options{Pool: pool, StreamWindow: streamWindow, ConnWindow: connWindow, MaxMessage: maxMessage}}),
 		grpc.ForceServerCodecV2(wire.NewCodec()),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle:     idle,
 			MaxConnectionAge:      m / 5,
 			MaxConnectionAgeGrace: m * 65 / 100,
 			// Balancers and nginx cut what is silent for 60 s.
