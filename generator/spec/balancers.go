@@ -107,6 +107,9 @@ func (c *checker) kinds() {
 // balancerTLS reports what a kind of balancer cannot do with TLS.
 func (c *checker) balancerTLS() {
 	lb := c.spec.LoadBalancer
+	if !slices.Contains(c.spec.Topology.shape().balancers, lb.Kind) {
+		return // kinds reports that
+	}
 	field := c.written("loadBalancer.tls", "loadBalancer.kind")
 	say := func(why, fix string) {
 		c.add(CodeBalancerTLS, field, fmt.Sprintf("loadBalancer.kind %s cannot have loadBalancer.tls %s", lb.Kind, lb.TLS), why, fix)

@@ -35,7 +35,7 @@ func A(s *spec.Spec) (Topology, error) {
 	if err := redirect(&t, s); err != nil {
 		return Topology{}, fmt.Errorf("topology A: %w", err)
 	}
-	t.Names = lockfile.Names{KAS: tcpName(s)}
+	t.Names = lockfile.Names{KAS: tcpName(s, alpn()...)}
 	t.Carries = everything(s)
 	if lb := s.LoadBalancer; lb.Kind == spec.ExternalTCP && lb.TLS == spec.Terminate && lb.ALPN == spec.ALPNNone {
 		t.Carries.Agents.GRPCS = lockfile.No // grpc-go from 1.67 refuses a connection without h2

@@ -39,10 +39,10 @@ func B(s *spec.Spec) (Topology, error) {
 	}
 	grpc := grpcName(s)
 	if shared {
-		grpc = tcpName(s)
+		grpc = tcpName(s, http1)
 		grpc.Name, grpc.PathPrefix = s.Names.GRPC, ""
 	}
-	t.Names = lockfile.Names{KAS: tcpName(s), GRPC: &grpc}
+	t.Names = lockfile.Names{KAS: tcpName(s, http1), GRPC: &grpc}
 	t.Carries = everything(s)
 	return t, nil
 }

@@ -17,13 +17,17 @@ func everything(s *spec.Spec) lockfile.Carries {
 	return c
 }
 
-// tcpName is a name that a TCP balancer takes.
-func tcpName(s *spec.Spec) lockfile.Host {
+// tcpName is a name that a TCP balancer takes, before an edge that speaks
+// protocols.
+func tcpName(s *spec.Spec, protocols ...string) lockfile.Host {
 	lb := s.LoadBalancer
 	n := lockfile.Host{Name: s.Names.KAS, Listeners: listening(lb.Listen), PathPrefix: s.KAS.PathPrefix}
 	if lb.Kind.External() {
 		n.Listeners = []string{s.Edge.Listen}
 		n.Front = &lockfile.Front{Kind: string(lb.Kind), TLS: string(lb.TLS), ProxyProtocol: string(lb.ProxyProtocol)}
+		if lb.TLS == spec.Terminate && lb.ALPN == spec.ALPNNegotiated {
+			n.Front.ALPN = protocols
+		}
 	}
 	return n
 }

@@ -65,6 +65,10 @@ func TestNames(t *testing.T) {
 		"topology: A\n": {KAS: lockfile.Host{Name: "kas.example.com", Listeners: []string{"0.0.0.0:443"}, PathPrefix: "/k8s-proxy"}},
 		"topology: A\nloadBalancer: {kind: external-tcp, proxyProtocol: v1}\n": {KAS: lockfile.Host{Name: "kas.example.com", Listeners: []string{"127.0.0.1:9443"}, PathPrefix: "/k8s-proxy",
 			Front: &lockfile.Front{Kind: "external-tcp", TLS: "passthrough", ProxyProtocol: "v1"}}},
+		"topology: A\nloadBalancer: {kind: external-tcp, tls: terminate}\n": {KAS: lockfile.Host{Name: "kas.example.com", Listeners: []string{"127.0.0.1:9443"}, PathPrefix: "/k8s-proxy",
+			Front: &lockfile.Front{Kind: "external-tcp", TLS: "terminate", ALPN: []string{"http/1.1", "h2"}, ProxyProtocol: "none"}}},
+		"topology: A\nloadBalancer: {kind: external-tcp, tls: terminate, alpn: none}\n": {KAS: lockfile.Host{Name: "kas.example.com", Listeners: []string{"127.0.0.1:9443"}, PathPrefix: "/k8s-proxy",
+			Front: &lockfile.Front{Kind: "external-tcp", TLS: "terminate", ProxyProtocol: "none"}}},
 		"topology: B\nloadBalancer: {listen: ['192.0.2.1:443']}\ngrpcBalancer: {listen: ['192.0.2.2:443']}\n": {
 			KAS:  lockfile.Host{Name: "kas.example.com", Listeners: []string{"192.0.2.1:443"}, PathPrefix: "/k8s-proxy"},
 			GRPC: &lockfile.Host{Name: "kas-grpc.example.com", Listeners: []string{"192.0.2.2:443"}}},

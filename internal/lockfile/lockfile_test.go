@@ -72,6 +72,7 @@ func TestFindings(t *testing.T) {
 		"name":           {"name: kas-grpc.example.com", "name: ''", "l:21:11 KAS1302"},
 		"listener":       {"127.0.0.1:8150", "127.0.0.1", "l:23:9 KAS1302"},
 		"front":          {"kind: external-http", "kind: haproxy", "l:16:13 KAS1302"},
+		"protocol":       {"tls: terminate", "tls: terminate\n      alpn: [h3]", "l:18:14 KAS1302"},
 		"prefix":         {"pathPrefix: /k8s-proxy", "pathPrefix: k8s-proxy", "l:19:17 KAS1302"},
 		"answer":         {"spdy: refused", "spdy: perhaps", "l:30:11 KAS1302"},
 	} {

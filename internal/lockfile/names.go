@@ -23,9 +23,10 @@ type Host struct {
 
 // Front is somebody else's balancer before a listener of the bundle.
 type Front struct {
-	Kind          string `json:"kind"`          // external-tcp, external-http (HTTP/1.1 to its backend) or external-http2
-	TLS           string `json:"tls"`           // passthrough; terminate: the listener takes cleartext; reencrypt: it takes TLS again
-	ProxyProtocol string `json:"proxyProtocol"` // that the listener expects: none, v1 or v2
+	Kind          string   `json:"kind"`           // external-tcp, external-http (HTTP/1.1 to its backend) or external-http2
+	TLS           string   `json:"tls"`            // passthrough; terminate: the listener takes cleartext; reencrypt: it takes TLS again
+	ALPN          []string `json:"alpn,omitempty"` // that an external-tcp which ends TLS must negotiate, in this order; empty: none
+	ProxyProtocol string   `json:"proxyProtocol"`  // that the listener expects: none, v1 or v2
 }
 
 // Carries is what the topology promises of each kind of traffic.
@@ -95,6 +96,9 @@ func (c checker) host(at string, n Host) {
 	if f := n.Front; f != nil {
 		oneOf(c, at+".front.kind", f.Kind, "external-tcp", "external-http", "external-http2")
 		oneOf(c, at+".front.tls", f.TLS, "passthrough", "terminate", "reencrypt")
+		for i, protocol := range f.ALPN {
+			oneOf(c, fmt.Sprintf("%s.front.alpn[%d]", at, i), protocol, "http/1.1", "h2")
+		}
 		oneOf(c, at+".front.proxyProtocol", f.ProxyProtocol, "none", "v1", "v2")
 	}
 	if n.PathPrefix != "" && !strings.HasPrefix(n.PathPrefix, "/") {
