@@ -24,8 +24,9 @@ type Limits struct {
 type Server struct {
 	server   *http.Server
 	queue    *sniff.Queue
-	requests inflight.Group
 	serving  inflight.Group
+	conns    inflight.Group // that net/http has
+	requests inflight.Group // whose handlers run: an upgraded one is net/http's no more
 }
 
 // NewServer serves handler once Serve runs.
@@ -34,7 +35,8 @@ func NewServer(addr net.Addr, handler http.Handler, l Limits, log *slog.Logger) 
 	protocols.SetHTTP1(true)
 	s := &Server{queue: sniff.NewQueue(addr)}
 	s.server = &http.Server{
-		Handler: s.counted(refuseConnect(CloseAfterUpgrade(handler))),
+		ConnState: s.count,
+		Handler:   s.counted(refuseConnect(CloseAfterUpgrade(handler))),
 		// OPTIONS * is for the handler too, which knows what is served.
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            l.Header,
@@ -80,9 +82,13 @@ func (s *Server) Serve() error {
 	return nil
 }
 
-// Retire takes no more connections, ends idle ones, and waits until every
-// request has been answered or upgraded, or until ctx is done, and then returns
-// its error. Nobody may Put when it is called.
+// Retire takes no more connections and waits until every one has carried its
+// request, or until ctx is done, and then returns its error. Connections
+// without a request are closed. Nobody may Put when it is called.
+//
+// It is not net/http's Shutdown, which drops a request whose head it reads
+// after its begin. Both drop a connection whose first head takes longer than
+// 5 s.
 func (s *Server) Retire(ctx context.Context) error {
 	s.queue.Close()
 	// Only when Serve has returned does net/http know of every connection that
@@ -90,10 +96,21 @@ func (s *Server) Retire(ctx context.Context) error {
 	if err := s.serving.Wait(ctx); err != nil {
 		return err
 	}
-	if err := s.server.Shutdown(ctx); err != nil {
+	s.server.SetKeepAlivesEnabled(false)
+	if err := s.conns.Wait(ctx); err != nil {
 		return err
 	}
 	return s.requests.Wait(ctx)
+}
+
+func (s *Server) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.conns.Enter()
+	case http.StateHijacked, http.StateClosed:
+		s.conns.Leave()
+	case http.StateActive, http.StateIdle:
+	}
 }
 
 // HTTP is the server itself, to shut down.

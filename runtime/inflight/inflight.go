@@ -15,15 +15,16 @@ type Group struct {
 	idle chan struct{} // closed and forgotten when n comes to 0
 }
 
-// Enter begins something; the function it returns ends it and is called once.
+// Enter begins something; the function it returns is Leave.
 func (g *Group) Enter() (leave func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.n++
-	return g.leave
+	return g.Leave
 }
 
-func (g *Group) leave() {
+// Leave ends what Enter began.
+func (g *Group) Leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.n--

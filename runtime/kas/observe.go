@@ -2,7 +2,6 @@ package kas
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -10,7 +9,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"kasgen/runtime/accept"
 	"kasgen/runtime/host"
+	"kasgen/runtime/http1"
+	"kasgen/runtime/sniff"
 )
 
 // readiness is whether new traffic is welcome.
@@ -25,7 +27,7 @@ func (s *Server) openObservability(ctx context.Context, h *host.Host) error {
 	if err != nil {
 		return listenError("observability.listen", l.Address, err)
 	}
-	s.addrs[l.Address], s.observeOn = ln.Addr(), ln
+	s.addrs[l.Address] = ln.Addr()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+o.LivenessProbe.URLPath, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET "+o.ReadinessProbe.URLPath, func(w http.ResponseWriter, _ *http.Request) {
@@ -34,14 +36,8 @@ func (s *Server) openObservability(ctx context.Context, h *host.Host) error {
 		}
 	})
 	mux.Handle("GET "+o.Prometheus.URLPath, promhttp.HandlerFor(h.Metrics, promhttp.HandlerOpts{Registry: h.Metrics}))
-	s.observe = &http.Server{Handler: mux, ReadHeaderTimeout: time.Second, WriteTimeout: 15 * time.Second}
-	return nil
-}
-
-func (s *Server) serveObservability() error {
-	defer s.observing.Enter()()
-	if err := s.observe.Serve(s.observeOn); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-		return err
-	}
+	s.observe = http1.NewServer(ln.Addr(), mux, http1.Limits{Header: time.Second, Idle: idleLimit, MaxHeaderBytes: http.DefaultMaxHeaderBytes}, h.Log)
+	s.observe.HTTP().WriteTimeout = 15 * time.Second
+	s.observeOn = accept.New(ln, accept.Options{Log: h.Log, Sniff: headerLimit}, func(_ sniff.Protocol, conn net.Conn) { s.observe.Put(conn) })
 	return nil
 }

@@ -3,8 +3,11 @@ package kas
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
+
+	"kasgen/runtime/accept"
 )
 
 // TakeOver makes this kas the one that agents' connections go to, those
@@ -17,25 +20,26 @@ func (s *Server) TakeOver() { s.taken.Do(func() { s.shared.intake.point(s.grpcCo
 // request ends with it.
 func (s *Server) Retire() {
 	s.retire.Do(func() {
-		for _, a := range s.accepts {
+		for _, a := range s.listeners() {
 			if err := a.Retire(); err != nil {
 				s.log.Warn("closing a listener", "error", err)
 			}
 		}
-		s.observeOn.Close()
 		close(s.retired)
 	})
 }
 
+func (s *Server) listeners() []*accept.Listener { return append(slices.Clone(s.accepts), s.observeOn) }
+
 // leave waits until nothing is under way, or until ctx is done.
 func (s *Server) leave(ctx context.Context) {
-	for _, a := range s.accepts {
+	for _, a := range s.listeners() {
 		if a.Settle(ctx) != nil {
 			return
 		}
 	}
 	var g errgroup.Group
-	g.Go(func() error { return s.leaveObservability(ctx) })
+	g.Go(func() error { return s.observe.Retire(ctx) })
 	g.Go(func() error { return s.websockets.Retire(ctx) })
 	if s.api != nil {
 		g.Go(func() error { return s.api.Retire(ctx) })
@@ -49,15 +53,6 @@ func (s *Server) leave(ctx context.Context) {
 	if s.proxy != nil {
 		_ = s.proxy.Wait(ctx)
 	}
-}
-
-// leaveObservability answers the questions that have been asked.
-func (s *Server) leaveObservability(ctx context.Context) error {
-	// Only when its loop has ended does net/http know of every connection.
-	if err := s.observing.Wait(ctx); err != nil {
-		return err
-	}
-	return s.observe.Shutdown(ctx)
 }
 
 // leaveGRPC tells agents to go, and waits for the calls that they have open.

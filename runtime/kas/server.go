@@ -46,9 +46,8 @@ type Server struct {
 	api        *http1.Server
 	accepts    []*accept.Listener
 	apis       []apiServer
-	observe    *http.Server
-	observeOn  net.Listener
-	observing  inflight.Group
+	observe    *http1.Server
+	observeOn  *accept.Listener
 	ready      readiness
 	addrs      map[string]net.Addr
 
@@ -207,7 +206,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.api != nil {
 		g.Go(s.api.Serve)
 	}
-	g.Go(s.serveObservability)
+	g.Go(s.observeOn.Serve)
+	g.Go(s.observe.Serve)
 	select {
 	case <-ctx.Done():
 	case <-s.retired:
@@ -279,8 +279,8 @@ func (s *Server) close() {
 		s.api.HTTP().Close()
 	}
 	if s.observe != nil {
-		s.observe.Close()
 		s.observeOn.Close()
+		s.observe.HTTP().Close()
 	}
 	for _, a := range s.apis {
 		a.grpc.Stop()
