@@ -46,8 +46,8 @@ func TestHostile(t *testing.T) {
 		"a link for the manifest": {func(d string) error {
 			return errors.Join(os.Rename(manifest(d), in("real")(d)), os.Symlink("real", manifest(d)))
 		}, "[bundle KAS1604]"},
-		"a huge manifest": {func(d string) error { return os.Truncate(manifest(d), 1<<30) }, "[bundle KAS1604]"},
-		"a huge file":     {func(d string) error { return os.Truncate(one(d), 64<<20) }, "[one KAS1601]"},
+		"a huge manifest": {func(d string) error { return os.Truncate(manifest(d), 3<<20) }, "[bundle KAS1604]"},
+		"a huge file":     {func(d string) error { return os.Truncate(one(d), 3<<20) }, "[one KAS1601]"},
 		"an odd name":     {func(d string) error { return os.WriteFile(in("\xff\n-- a --")(d), []byte("x"), 0o600) }, "[\xff\n-- a -- KAS1602]"},
 		"a manifest that names what is outside": {func(d string) error {
 			return os.WriteFile(manifest(d), []byte(strings.Replace(read(t, d, "kasgen.lock.yaml"), "z/one", "../../x", 1)), 0o644)

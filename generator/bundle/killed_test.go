@@ -237,7 +237,7 @@ func TestKilledTwice(t *testing.T) {
 						if s := state(t, dir); s == "nothing" && !renames && name != "the first" {
 							t.Fatalf("killed at %d and %d: %s", first, second, s)
 						}
-						goOn(t, dir, scene.edited)
+						inOrder(t, dir, scene.edited)
 					}
 				}
 			})
@@ -245,9 +245,9 @@ func TestKilledTwice(t *testing.T) {
 	}
 }
 
-// goOn renders and rolls back in what a killed run left, and fails unless all
-// is in order then and nothing of a person's is lost.
-func goOn(t *testing.T, dir string, edited bool) {
+// inOrder renders in what a killed run left, and fails unless all is in order
+// then and nothing of a person's is lost.
+func inOrder(t *testing.T, dir string, edited bool) (generations int) {
 	t.Helper()
 	if s := state(t, dir); s != "nothing" && s != "edited" {
 		// A render that has nothing to do cleans up, too.
@@ -283,7 +283,13 @@ func goOn(t *testing.T, dir string, edited bool) {
 	if found != edited {
 		t.Errorf("an edit was made: %v, it was kept: %v", edited, found)
 	}
-	if n == 1 {
+	return n
+}
+
+// goOn is inOrder, and rolls back and forth.
+func goOn(t *testing.T, dir string, edited bool) {
+	t.Helper()
+	if inOrder(t, dir, edited) == 1 {
 		return
 	}
 	if _, err := bundle.Rollback(dir, 0, false); err != nil {
