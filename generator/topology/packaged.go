@@ -47,7 +47,8 @@ func Packaged(s *spec.Spec) (Topology, error) {
 		t.Carries.Kubectl.SPDY = lockfile.Refused
 	case spec.ExternalHTTP2:
 		t.Carries.Agents.WSS = lockfile.No
-		t.Carries.Kubectl = lockfile.Kubectl{SPDY: lockfile.No, WebSocket: lockfile.No}
+		// They arrive without their Upgrade header, and are told so.
+		t.Carries.Kubectl = lockfile.Kubectl{SPDY: lockfile.Refused, WebSocket: lockfile.Refused}
 	default: // nginx passes everything
 	}
 	if behind {
