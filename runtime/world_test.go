@@ -26,7 +26,12 @@ import (
 	"kasgen/runtime/systemd"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		os.Exit(command())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	jobToken   = "job-token"
