@@ -15,4 +15,6 @@ func tryLock(*os.File) (held bool, err error) { return true, nil }
 
 func release(*os.File) error { return nil }
 
-func notDirectory(err error) bool { return errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) }
+func notDirectory(err error) bool {
+	return errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP)
+}
