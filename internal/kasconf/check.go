@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"kasgen/internal/diag"
 	"kasgen/internal/strictyaml"
 )
@@ -104,6 +106,13 @@ func (c *checker) network(field, value string) {
 	}
 }
 
+// headerName reports what can be no HTTP header's name (RFC 9110, section 5.6.2).
+func (c *checker) headerName(field, name string) {
+	if !httpguts.ValidHeaderFieldName(name) {
+		c.add(CodeChoice, field, fmt.Sprintf("%s is %q", field, name), "it is the name of an HTTP header", "write it like X-My-Header, without a colon")
+	}
+}
+
 // pair reports a certificate without its key, which kas refuses at start.
 func (c *checker) pair(at, certificate, key string) {
 	if (certificate == "") != (key == "") {
@@ -164,9 +173,15 @@ func (c *checker) agent(a *Agent) {
 	if a.RemoteDevelopment != nil {
 		c.positive("agent.remote_development.poll_period", a.RemoteDevelopment.PollPeriod)
 	}
+	if a.ReceptiveAgent != nil {
+		c.positive("agent.receptive_agent.poll_period", a.ReceptiveAgent.PollPeriod)
+	}
 	k := a.KubernetesAPI
 	if k == nil {
 		return
+	}
+	for i, name := range k.ExtraAllowedResponseHeaders {
+		c.headerName(fmt.Sprintf("agent.kubernetes_api.extra_allowed_response_headers[%d]", i), name)
 	}
 	c.notNegative("agent.kubernetes_api.allowed_agent_cache_ttl", k.AllowedAgentCacheTTL)
 	c.positive("agent.kubernetes_api.allowed_agent_cache_error_ttl", k.AllowedAgentCacheErrorTTL)

@@ -58,6 +58,9 @@ func Gates() []Gate {
 		// gitlab-agent !2024 added it, !2441 made it required.
 		{Key: WebsocketTokenKey, Since: Version{Major: 17}, Required: Version{Major: 18}},
 		{Key: "agent.gitops", Until: Version{Major: 17}},
+		{Key: "agent.receptive_agent", Since: Version{Major: 17}},
+		// gitlab-agent !2806.
+		{Key: "agent.kubernetes_api.extra_allowed_response_headers", Since: Version{Major: 18, Minor: 3}},
 	}
 }
 

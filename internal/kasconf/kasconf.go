@@ -49,6 +49,7 @@ type Agent struct {
 	KubernetesAPI        *KubernetesAPI      `json:"kubernetes_api,omitempty"` // nil: no proxy listener
 	Gitops               *Gitops             `json:"gitops,omitempty"`         // until 17
 	RemoteDevelopment    *RemoteDevelopment  `json:"remote_development,omitempty"`
+	ReceptiveAgent       *ReceptiveAgent     `json:"receptive_agent,omitempty"` // 17 on
 }
 
 // AgentListen is the listener for agents, WebSocket and gRPC.
@@ -76,6 +77,9 @@ type KubernetesAPI struct {
 	AllowedAgentCacheTTL      *Duration            `json:"allowed_agent_cache_ttl,omitempty"`
 	AllowedAgentCacheErrorTTL *Duration            `json:"allowed_agent_cache_error_ttl,omitempty"`
 	WebsocketTokenSecretFile  string               `json:"websocket_token_secret_file,omitempty"` // 17 on, required from 18
+	// ExtraAllowedResponseHeaders pass beside those that kas knows; from 18.3,
+	// where the others began to be dropped.
+	ExtraAllowedResponseHeaders []string `json:"extra_allowed_response_headers,omitempty"`
 }
 
 // KubernetesAPIListen is the proxy's listener.

@@ -19,6 +19,11 @@ type RemoteDevelopment struct {
 	PollPeriod *Duration `json:"poll_period,omitempty"`
 }
 
+// ReceptiveAgent is how kas connects to agents that do not connect to kas.
+type ReceptiveAgent struct {
+	PollPeriod *Duration `json:"poll_period,omitempty"`
+}
+
 // Tracing is where spans go; its presence switches tracing on.
 type Tracing struct {
 	OTLPEndpoint          string  `json:"otlp_endpoint"`

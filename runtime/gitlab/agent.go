@@ -25,7 +25,8 @@ func (c *Client) AgentInfo(ctx context.Context, token string) (AgentInfo, error)
 		"Authorization":             {"Bearer " + token},
 	}
 	var info AgentInfo
-	if err := c.get(ctx, "/api/v4/internal/kubernetes/agent_info", headers, true, &info); err != nil {
+	q := question{method: http.MethodGet, path: "/api/v4/internal/kubernetes/agent_info", headers: headers, signed: true}
+	if err := c.ask(ctx, q, &info); err != nil {
 		return AgentInfo{}, err
 	}
 	if info.AgentID <= 0 || info.ProjectID <= 0 {

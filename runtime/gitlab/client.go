@@ -1,9 +1,10 @@
 // Package gitlab is the one client of GitLab's internal API: what kas asks
-// about agents and about CI jobs. It knows neither listeners nor tunnels. Its
+// about agents, CI jobs and people. It knows neither listeners nor tunnels. Its
 // law: a token goes to GitLab and nowhere else, never into an error or a log.
 package gitlab
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/time/rate"
 
 	"kasgen/runtime/host"
 )
@@ -46,6 +48,7 @@ type Client struct {
 	secret []byte
 	http   *http.Client
 	agent  string
+	limit  *rate.Limiter
 }
 
 // Options say which GitLab and how it is reached.
@@ -54,6 +57,10 @@ type Options struct {
 	SecretFile string // base64 of the key that signs kas's JWT
 	CAFile     string // PEM; empty: the system's roots
 	UserAgent  string
+	// PerSecond and Burst bound the questions, whoever they are about; 0 and 0
+	// is no bound. A question beyond them waits.
+	PerSecond float64
+	Burst     int
 }
 
 // New reads the secret and the CA and contacts nobody.
@@ -94,7 +101,11 @@ func New(h *host.Host, o Options) (*Client, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
 	}
-	return &Client{base: base, secret: secret, agent: o.UserAgent,
+	limit := rate.NewLimiter(rate.Limit(o.PerSecond), o.Burst)
+	if o.PerSecond == 0 && o.Burst == 0 {
+		limit = rate.NewLimiter(rate.Inf, 0)
+	}
+	return &Client{base: base, secret: secret, agent: o.UserAgent, limit: limit,
 		http: &http.Client{Transport: transport, CheckRedirect: refuseRedirect}}, nil
 }
 
@@ -134,15 +145,40 @@ func (c *Client) token() (string, error) {
 	}).SignedString(c.secret)
 }
 
-func (c *Client) get(ctx context.Context, path string, headers http.Header, signed bool, answer any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.JoinPath(path).String(), nil)
+// question is one request to GitLab.
+type question struct {
+	method, path string
+	headers      http.Header
+	body         any  // sent as JSON; nil: none
+	signed       bool // with kas's JWT
+}
+
+// ask asks and reads the answer into answer.
+func (c *Client) ask(ctx context.Context, q question, answer any) error {
+	if err := c.limit.Wait(ctx); err != nil {
+		return fmt.Errorf("waiting for gitlab.api_rate_limit: %w", err)
+	}
+	var body io.Reader
+	if q.body != nil {
+		data, err := json.Marshal(q.body)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, q.method, c.base.JoinPath(q.path).String(), body)
 	if err != nil {
 		return err
 	}
-	req.Header = headers
+	if q.headers != nil {
+		req.Header = q.headers
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.agent)
-	if signed {
+	if q.signed {
 		t, err := c.token()
 		if err != nil {
 			return fmt.Errorf("signing the request to GitLab: %w", err)
@@ -155,7 +191,7 @@ func (c *Client) get(ctx context.Context, path string, headers http.Header, sign
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
-	case http.StatusOK:
+	case http.StatusOK, http.StatusCreated:
 	case http.StatusUnauthorized:
 		return ErrUnauthorized
 	case http.StatusForbidden:
@@ -163,10 +199,10 @@ func (c *Client) get(ctx context.Context, path string, headers http.Header, sign
 	case http.StatusNotFound:
 		return ErrNotFound
 	default:
-		return &statusError{path: path, status: resp.StatusCode}
+		return &statusError{path: q.path, status: resp.StatusCode}
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(answer); err != nil {
-		return fmt.Errorf("reading GitLab's answer to %s: %w", path, err)
+		return fmt.Errorf("reading GitLab's answer to %s: %w", q.path, err)
 	}
 	return nil
 }

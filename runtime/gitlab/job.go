@@ -88,7 +88,7 @@ func (c *Client) AllowedAgents(ctx context.Context, jobToken string) (*AllowedAg
 	wait := firstWait
 	for try := 0; ; try++ {
 		var a AllowedAgents
-		err := c.get(ctx, "/api/v4/job/allowed_agents", http.Header{"Job-Token": {jobToken}}, false, &a)
+		err := c.ask(ctx, question{method: http.MethodGet, path: "/api/v4/job/allowed_agents", headers: http.Header{"Job-Token": {jobToken}}}, &a)
 		switch {
 		case err == nil:
 			return &a, nil

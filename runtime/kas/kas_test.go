@@ -130,11 +130,11 @@ func TestRefusals(t *testing.T) {
 		code       int
 		message    string
 	}{
-		{"no token", get, 401, "Unauthorized: the request has no Authorization header"},
+		{"no token", get, 401, "Unauthorized: the request has no credentials: neither an Authorization header nor the cookie _gitlab_kas"},
 		{"two tokens", get + "Authorization: Bearer ci:7:a\r\nAuthorization: Bearer ci:7:b\r\n", 401, "Unauthorized: the request has more than one Authorization header"},
 		{"basic", get + "Authorization: Basic eDp5\r\n", 401, "Unauthorized: the Authorization header is not of the form Bearer TOKEN"},
-		{"wrong form", get + "Authorization: Bearer ci:7\r\n", 401, "Unauthorized: the token is not of the form ci:AGENT_ID:CI_JOB_TOKEN"},
-		{"wrong kind", get + "Authorization: Bearer xx:7:y\r\n", 401, "Unauthorized: the token is of a kind that is not known here; known is ci"},
+		{"wrong form", get + "Authorization: Bearer ci:7\r\n", 401, "Unauthorized: the token is not of the form ci:AGENT_ID:TOKEN"},
+		{"wrong kind", get + "Authorization: Bearer xx:7:y\r\n", 401, "Unauthorized: the token is neither of the form ci:AGENT_ID:CI_JOB_TOKEN nor pat:AGENT_ID:PERSONAL_ACCESS_TOKEN"},
 		{"agent id", get + "Authorization: Bearer ci:x:y\r\n", 401, "Unauthorized: the agent id in the token is not a positive whole number"},
 		{"unknown token", get + "Authorization: Bearer ci:7:other\r\n", 401, "Unauthorized: GitLab does not accept this CI job token; is the job still running?"},
 		{"forbidden token", get + "Authorization: Bearer ci:7:forbidden\r\n", 403, "Forbidden: GitLab forbids this CI job token"},

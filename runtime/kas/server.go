@@ -66,7 +66,8 @@ func (c *Config) New(ctx context.Context, h *host.Host, version string) (*Server
 // NewWith is New for a kas that may follow another one, or be followed.
 func (c *Config) NewWith(ctx context.Context, h *host.Host, version string, shared *Shared) (*Server, error) {
 	client, err := gitlab.New(h, gitlab.Options{Address: c.file.Gitlab.Address, SecretFile: c.file.Gitlab.AuthenticationSecretFile,
-		CAFile: c.file.Gitlab.CACertificateFile, UserAgent: "gitlab-kas/kasgen-" + version})
+		CAFile: c.file.Gitlab.CACertificateFile, UserAgent: "gitlab-kas/kasgen-" + version,
+		PerSecond: c.file.Gitlab.APIRateLimit.RefillRatePerSecond, Burst: int(c.file.Gitlab.APIRateLimit.BucketSize)})
 	if err != nil {
 		return nil, fmt.Errorf("kas: %w", err)
 	}
@@ -146,11 +147,16 @@ func (s *Server) openProxy(ctx context.Context, c *Config, h *host.Host, version
 	s.addrs[k.Listen.Address] = ln.Addr()
 	origin := ""
 	if u := c.file.Gitlab.ExternalURL; u != nil {
-		origin = *u
+		origin = proxy.OriginOf(*u)
+	}
+	tokenKey, err := websocketKey(h, k.WebsocketTokenSecretFile)
+	if err != nil {
+		return fmt.Errorf("kas: %s: %w", kasconf.WebsocketTokenKey, err)
 	}
 	s.proxy = proxy.New(proxy.Options{
 		Log: h.Log, GitLab: s.gitlab, Tunnels: s.shared.tunnels, Prefix: k.URLPathPrefix, Origin: origin,
 		AllowedTTL: time.Duration(*k.AllowedAgentCacheTTL), ErrorTTL: time.Duration(*k.AllowedAgentCacheErrorTTL),
+		TokenKey: tokenKey, Headers: k.ExtraAllowedResponseHeaders,
 		FindTunnel: proxy.DefaultFindTunnel, LingerAfter: proxy.DefaultLinger, Version: version, Metrics: h.Metrics,
 	})
 	s.api = http1.NewServer(ln.Addr(), s.proxy, httpLimits(), h.Log)

@@ -2,45 +2,138 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 )
 
-// jobCredentials are those of a CI job: Bearer ci:AGENT_ID:CI_JOB_TOKEN.
-type jobCredentials struct {
+// access is how a caller is known.
+type access string
+
+const (
+	accessJob     access = "a CI job token"
+	accessToken   access = "a personal access token"
+	accessSession access = "a session"
+	accessSigned  access = "a WebSocket token" // one that this kas has signed
+)
+
+// credentials are who a request comes from, and the agent that it wants. Which
+// fields are set is the access's business.
+type credentials struct {
+	access  access
 	agentID int64
-	token   string
+	key     string // job token, personal access token, session, or WebSocket token
+	csrf    string // of a session
+	cookies int    // how many session cookies the request has
 }
 
-// credentials reads the request's credentials. Its errors never hold any part
+// Where browsers put what a header or a cookie cannot carry.
+const (
+	sessionCookie = "_gitlab_kas"
+	agentHeader   = "Gitlab-Agent-Id"
+	csrfHeader    = "X-Csrf-Token"
+	agentQuery    = "gitlab-agent-id"
+	csrfQuery     = "gitlab-csrf-token"
+)
+
+var errNoCredentials = errors.New("the request has no credentials: neither an Authorization header nor the cookie " + sessionCookie)
+
+// credentialsOf reads a request's credentials. Its errors never hold any part
 // of them.
-func credentials(r *http.Request) (jobCredentials, error) {
-	values := r.Header.Values("Authorization")
-	if len(values) == 0 {
-		return jobCredentials{}, errors.New("the request has no Authorization header")
+func credentialsOf(r *http.Request) (credentials, error) {
+	if values := r.Header["Authorization"]; len(values) > 0 {
+		return bearer(values)
 	}
+	token, err := signedToken(r.Header)
+	if err != nil {
+		return credentials{}, err
+	}
+	if token != "" {
+		return credentials{access: accessSigned, key: token}, nil
+	}
+	return session(r)
+}
+
+// bearer reads Bearer KIND:AGENT_ID:TOKEN.
+func bearer(values []string) (credentials, error) {
 	if len(values) > 1 {
-		return jobCredentials{}, errors.New("the request has more than one Authorization header")
+		return credentials{}, errors.New("the request has more than one Authorization header")
 	}
-	bearer, ok := strings.CutPrefix(values[0], "Bearer ")
+	token, ok := strings.CutPrefix(values[0], "Bearer ")
 	if !ok {
-		return jobCredentials{}, errors.New("the Authorization header is not of the form Bearer TOKEN")
+		return credentials{}, errors.New("the Authorization header is not of the form Bearer TOKEN")
 	}
-	kind, rest, ok := strings.Cut(bearer, ":")
-	if !ok {
-		return jobCredentials{}, errors.New("the token is not of the form ci:AGENT_ID:CI_JOB_TOKEN")
+	var c credentials
+	kind, rest, _ := strings.Cut(token, ":")
+	switch kind {
+	case "ci":
+		c.access = accessJob
+	case "pat":
+		c.access = accessToken
+	default:
+		return credentials{}, errors.New("the token is neither of the form ci:AGENT_ID:CI_JOB_TOKEN nor pat:AGENT_ID:PERSONAL_ACCESS_TOKEN")
 	}
-	if kind != "ci" {
-		return jobCredentials{}, errors.New("the token is of a kind that is not known here; known is ci")
+	number, key, ok := strings.Cut(rest, ":")
+	if !ok || key == "" {
+		return credentials{}, fmt.Errorf("the token is not of the form %s:AGENT_ID:TOKEN", kind)
 	}
-	number, token, ok := strings.Cut(rest, ":")
-	if !ok || token == "" {
-		return jobCredentials{}, errors.New("the token is not of the form ci:AGENT_ID:CI_JOB_TOKEN")
+	var err error
+	if c.agentID, err = agentID(number); err != nil {
+		return credentials{}, fmt.Errorf("the agent id in the token %w", err)
 	}
-	id, err := strconv.ParseInt(number, 10, 64)
+	c.key = key
+	return c, nil
+}
+
+// session reads the cookie that GitLab has set, and what must stand beside it.
+func session(r *http.Request) (credentials, error) {
+	cookies := r.CookiesNamed(sessionCookie)
+	if len(cookies) == 0 {
+		return credentials{}, errNoCredentials
+	}
+	c := credentials{access: accessSession, cookies: len(cookies)}
+	var err error
+	// Rails escapes what it sets.
+	if c.key, err = url.QueryUnescape(cookies[0].Value); err != nil || c.key == "" {
+		return credentials{}, errors.New("the cookie " + sessionCookie + " cannot be read")
+	}
+	query := r.URL.Query()
+	number, err := one(r.Header[agentHeader], query[agentQuery], agentHeader+" header nor a "+agentQuery)
+	if err != nil {
+		return credentials{}, err
+	}
+	if c.agentID, err = agentID(number); err != nil {
+		return credentials{}, fmt.Errorf("the agent id that goes with the cookie %s %w", sessionCookie, err)
+	}
+	// GitLab holds it to the session; without one there is nothing to hold.
+	c.csrf, err = one(r.Header[csrfHeader], query[csrfQuery], csrfHeader+" header nor a "+csrfQuery)
+	return c, err
+}
+
+// one is the single value of a header or, where there is none, of a query
+// parameter.
+func one(header, query []string, names string) (string, error) {
+	values := header
+	if len(values) == 0 {
+		values = query
+	}
+	switch {
+	case len(values) == 0 || len(values) == 1 && values[0] == "":
+		return "", fmt.Errorf("the cookie %s needs more than itself, and the request has neither a %s parameter", sessionCookie, names)
+	case len(values) > 1:
+		return "", fmt.Errorf("the cookie %s needs one value, and the request has more than one where it may have a %s parameter", sessionCookie, strings.Replace(names, "nor", "or", 1))
+	}
+	return values[0], nil
+}
+
+var errAgentID = errors.New("is not a positive whole number")
+
+func agentID(text string) (int64, error) {
+	id, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || id <= 0 {
-		return jobCredentials{}, errors.New("the agent id in the token is not a positive whole number")
+		return 0, errAgentID
 	}
-	return jobCredentials{agentID: id, token: token}, nil
+	return id, nil
 }

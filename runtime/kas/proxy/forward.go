@@ -80,6 +80,9 @@ func (p *Proxy) head(r *http.Request, f forwarding) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("its query cannot be read: %w", err)
 	}
+	for _, ours := range [...]string{agentQuery, csrfQuery, tokenQuery} {
+		delete(query, ours)
+	}
 	q := make(map[string]*prototool.Values, len(query))
 	for k, v := range query {
 		q[k] = &prototool.Values{Value: v}

@@ -7,7 +7,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -23,9 +22,10 @@ import (
 	"kasgen/runtime/readahead"
 )
 
-// GitLab is who says what a CI job may use.
+// GitLab is who says what a CI job or a person may use.
 type GitLab interface {
 	AllowedAgents(ctx context.Context, jobToken string) (*gitlab.AllowedAgents, error)
+	AuthorizeUser(ctx context.Context, a gitlab.UserAccess) (*gitlab.AuthorizedUser, error)
 }
 
 // Options are what the proxy needs.
@@ -35,8 +35,10 @@ type Options struct {
 	Tunnels     *tunnels.Registry
 	Prefix      string        // url_path_prefix
 	Origin      string        // GitLab's URL, the one origin that CORS allows; "" allows none
-	AllowedTTL  time.Duration // of a job's permissions
+	AllowedTTL  time.Duration // of a job's or person's permissions
 	ErrorTTL    time.Duration // of a refusal
+	TokenKey    []byte        // signs WebSocket tokens; nil: there are none
+	Headers     []string      // of answers, that pass beside those that are known
 	FindTunnel  time.Duration // how long a request waits for a tunnel
 	Version     string        // for Via and Server
 	Metrics     prometheus.Registerer
@@ -55,7 +57,10 @@ const DefaultLinger = 1500 * time.Millisecond
 type Proxy struct {
 	Options
 	prefix  string // with a slash at either end
-	allowed *cache.Cache[*gitlab.AllowedAgents]
+	jobs    *cache.Cache[*gitlab.AllowedAgents]
+	users   *cache.Cache[*gitlab.AuthorizedUser]
+	signer  signer
+	passing map[string]bool // headers of answers
 	metrics metrics
 	pool    *readahead.Pool // gRPC's own would give a megabyte for 64 KiB, and clear it
 
@@ -70,7 +75,10 @@ func New(o Options) *Proxy {
 	return &Proxy{
 		Options: o,
 		prefix:  CleanPrefix(o.Prefix),
-		allowed: cache.New[*gitlab.AllowedAgents](o.AllowedTTL, o.ErrorTTL, gitlab.Denied),
+		jobs:    cache.New[*gitlab.AllowedAgents](o.AllowedTTL, o.ErrorTTL, gitlab.Denied),
+		users:   cache.New[*gitlab.AuthorizedUser](o.AllowedTTL, o.ErrorTTL, gitlab.Denied),
+		signer:  signer{o.TokenKey},
+		passing: passing(o.Headers),
 		metrics: newMetrics(o.Metrics),
 		pool:    new(readahead.Pool),
 		ctx:     ctx, end: end,
@@ -105,34 +113,34 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, http.StatusBadRequest, "the path does not begin with "+p.prefix, nil)
 		return
 	}
-	upgrade, err := http1.Upgrade(r)
+	upgrade, fault := http1.Upgrade(r)
+	if why := checkUpgrade(r, path, upgrade, fault); why != "" {
+		p.fail(w, r, http.StatusBadRequest, why, nil)
+		return
+	}
+	caller, err := credentialsOf(r)
 	if err != nil {
-		p.fail(w, r, http.StatusBadRequest, err.Error(), nil)
+		p.unauthorized(w, r, err.Error())
 		return
 	}
-	if upgrade != "" && !strings.EqualFold(upgrade, http1.WebSocket) && !strings.EqualFold(upgrade, http1.SPDY) {
-		p.fail(w, r, http.StatusBadRequest, "an upgrade to "+upgrade+" is not possible here, only to websocket and SPDY/3.1", nil)
-		return
-	}
-	if upgrade != "" && r.ContentLength != 0 {
-		p.fail(w, r, http.StatusBadRequest, "a request to upgrade the connection cannot have a body", nil)
-		return
-	}
-	job, err := credentials(r)
-	if err != nil {
-		w.Header().Set("Gitlab-Unauthorized", "true")
-		p.fail(w, r, http.StatusUnauthorized, "Unauthorized: "+err.Error(), nil)
-		return
-	}
-	agent, as, ok := p.authorize(w, r, job)
+	allowed, ok := p.authorize(w, r, path, caller)
 	if !ok {
 		return
 	}
-	if as != nil && impersonates(r.Header) {
+	if wantsToken(r, upgrade) {
+		p.answerToken(w, r, path, allowed)
+		return
+	}
+	if allowed.as != nil && impersonates(r.Header) {
 		p.fail(w, r, http.StatusForbidden, "this agent's configuration already says as whom requests are made; the request's Impersonate headers cannot be added", nil)
 		return
 	}
-	p.forward(w, r, forwarding{path: path, agent: agent, impersonate: as, upgrade: upgrade})
+	p.forward(w, r, forwarding{path: path, agent: allowed.agent, impersonate: allowed.as, upgrade: upgrade})
+}
+
+// upgradable says whether a connection may be upgraded to a protocol.
+func upgradable(token string) bool {
+	return strings.EqualFold(token, http1.WebSocket) || strings.EqualFold(token, http1.SPDY)
 }
 
 // strip removes the prefix and keeps the leading slash. The prefix itself
@@ -145,35 +153,4 @@ func (p *Proxy) strip(path string) (string, bool) {
 		return "", false
 	}
 	return path[len(p.prefix)-1:], true
-}
-
-// authorize asks GitLab whether the job may use the agent, and as whom.
-func (p *Proxy) authorize(w http.ResponseWriter, r *http.Request, job jobCredentials) (int64, *impersonation, bool) {
-	answer, err := p.allowed.Get(r.Context(), cache.KeyOf(job.token), func(ctx context.Context) (*gitlab.AllowedAgents, error) {
-		return p.GitLab.AllowedAgents(ctx, job.token)
-	})
-	switch {
-	case err == nil:
-	case r.Context().Err() != nil:
-		panic(http.ErrAbortHandler) // the client has gone; GitLab is not to blame
-	case errors.Is(err, gitlab.ErrUnauthorized):
-		w.Header().Set("Gitlab-Unauthorized", "true")
-		p.fail(w, r, http.StatusUnauthorized, "Unauthorized: GitLab does not accept this CI job token; is the job still running?", nil)
-	case errors.Is(err, gitlab.ErrForbidden):
-		p.fail(w, r, http.StatusForbidden, "Forbidden: GitLab forbids this CI job token", nil)
-	case errors.Is(err, gitlab.ErrNotFound):
-		p.fail(w, r, http.StatusNotFound, "Not found: GitLab knows no agents for this CI job token", nil)
-	default:
-		p.fail(w, r, http.StatusInternalServerError, "GitLab could not be asked which agents this CI job may use", err)
-	}
-	if err != nil {
-		return 0, nil, false
-	}
-	for i := range answer.Agents {
-		if a := &answer.Agents[i]; a.ID == job.agentID {
-			return a.ID, impersonationOf(answer, a), true
-		}
-	}
-	p.fail(w, r, http.StatusForbidden, "Forbidden: this CI job may not use this agent; add the job's project under ci_access in the agent's configuration", nil)
-	return 0, nil, false
 }

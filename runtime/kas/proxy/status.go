@@ -28,6 +28,12 @@ func reason(code int) string {
 		return "Forbidden"
 	case http.StatusNotFound:
 		return "NotFound"
+	case http.StatusMethodNotAllowed:
+		return "MethodNotAllowed"
+	case http.StatusRequestEntityTooLarge:
+		return "RequestEntityTooLarge"
+	case http.StatusTooManyRequests:
+		return "TooManyRequests"
 	case http.StatusInternalServerError:
 		return "InternalError"
 	case http.StatusServiceUnavailable:
