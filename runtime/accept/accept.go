@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -32,6 +33,9 @@ type Options struct {
 	TLS       *tls.Config   // nil: cleartext
 	Handshake time.Duration // for PROXY header and TLS together
 	Sniff     time.Duration // for the first bytes
+	// Silent is called, if not nil, with a connection whose first bytes did not
+	// come in time, before it is closed.
+	Silent func(net.Conn)
 }
 
 // AnyProxy, as Options.Proxy, takes a PROXY header of either version.
@@ -162,7 +166,11 @@ func (l *Listener) classify(raw net.Conn) (sniff.Protocol, net.Conn, error) {
 	if err := raw.SetDeadline(time.Time{}); err != nil {
 		return "", nil, err
 	}
-	return sniff.Detect(conn, l.Sniff)
+	protocol, c, err := sniff.Detect(conn, l.Sniff)
+	if l.Silent != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		l.Silent(conn)
+	}
+	return protocol, c, err
 }
 
 // proxyHeader reads the PROXY header that has to be there.

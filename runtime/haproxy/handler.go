@@ -127,16 +127,34 @@ func (t *transaction) denied(rules []httpRule) bool {
 func (t *transaction) answer(status int) {
 	t.status = status
 	h := t.w.Header()
-	h.Set("Content-Type", "text/html")
-	h.Set("Cache-Control", "no-cache")
+	h.Set("Content-Type", ownType)
+	h.Set("Cache-Control", ownCache)
 	t.w.WriteHeader(status)
-	fmt.Fprintf(t.w, "<html><body><h1>%d %s</h1>\n</body></html>\n", status, http.StatusText(status))
+	fmt.Fprint(t.w, ownBody(status))
+}
+
+// What the balancer's own answers say of themselves.
+const (
+	ownType  = "text/html"
+	ownCache = "no-cache"
+)
+
+func ownBody(status int) string {
+	return fmt.Sprintf("<html><body><h1>%d %s</h1>\n</body></html>\n", status, http.StatusText(status))
+}
+
+// ownAnswer is such an answer as it is on a connection that it ends.
+func ownAnswer(status int) string {
+	body := ownBody(status)
+	return fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: %s\r\nCache-Control: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		status, http.StatusText(status), ownType, ownCache, len(body), body)
 }
 
 // send sends the request to one server.
 func (t *transaction) send(w http.ResponseWriter, r *http.Request, p *balancer.Peer, ended func()) *httpengine.Failure {
 	b := t.backend
-	client := httpengine.ClientLimits{Body: t.handler.frontend.client, Send: t.handler.frontend.client, EitherWay: true}
+	// HAProxy does not hold a client to its limit while the server's runs.
+	client := httpengine.ClientLimits{Send: t.handler.frontend.client}
 	out := httpengine.Outgoing{
 		Method: r.Method, Target: r.RequestURI, Host: t.view.request.host, Header: t.view.request.header.Clone(), ContentLength: r.ContentLength, Scheme: "http",
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,6 +27,9 @@ type Server struct {
 	addrs     map[string]net.Addr
 	upstreams map[*balancer.Peer]*httpengine.Upstream // those whose connections are shared
 	limit     chan struct{}                           // a slot for each client in mode http; nil is no limit
+
+	retire  sync.Once
+	retired chan struct{}
 }
 
 // New reads the certificates and opens the listeners. A Config serves once.
@@ -35,7 +40,7 @@ func (c *Config) New(ctx context.Context, h *host.Host) (*Server, error) {
 	}
 	s := &Server{
 		Server: b, host: h, drainTime: c.balancer.Drain, addrs: b.Addrs(),
-		upstreams: map[*balancer.Peer]*httpengine.Upstream{}, limit: slots(c.balancer.MaxConn),
+		upstreams: map[*balancer.Peer]*httpengine.Upstream{}, limit: slots(c.balancer.MaxConn), retired: make(chan struct{}),
 	}
 	var errs []error
 	for _, b := range c.shared {
@@ -61,7 +66,7 @@ func (s *Server) open(ctx context.Context, f *webFrontend, bind webBind, limit c
 	o := httpengine.ServerOptions{
 		Log: s.host.Log, HTTP1: !bind.h2, HTTP2: bind.h2 || f.upgrade || bind.speaks("h2"), Preface: bind.h2 || f.upgrade,
 		// HAProxy holds the PROXY header and the handshake to the client's limit.
-		Handshake: f.client, Header: f.head, Idle: f.idle,
+		Handshake: f.client, Header: f.head, Idle: f.idle, Late: ownAnswer(http.StatusRequestTimeout),
 		MaxHeaderBytes: maxHead, MaxConcurrentStreams: f.streams,
 	}
 	if bind.acceptProxy {
@@ -104,16 +109,13 @@ func (s *Server) Addrs() map[string]net.Addr { return s.addrs }
 
 // Serve accepts clients until ctx is done or a listener fails. Then it closes
 // the listeners, lets streams go on for the drain time, ends them, and returns
-// when all is quiet.
+// when all is quiet. After Retire it returns when nothing is under way.
 func (s *Server) Serve(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.Server.Serve(ctx) })
 	for _, w := range s.web {
 		g.Go(w.Serve)
-		g.Go(func() error {
-			<-ctx.Done()
-			return s.drain(ctx, w)
-		})
+		g.Go(func() error { return s.end(ctx, w) })
 	}
 	err := g.Wait()
 	for _, u := range s.upstreams {
@@ -122,7 +124,32 @@ func (s *Server) Serve(ctx context.Context) error {
 	return err
 }
 
-// drain ends one listener of mode http within the drain time; 0 is as long as
+// end waits for the end of one listener in mode http and brings it about.
+func (s *Server) end(ctx context.Context, w *httpengine.Server) error {
+	select {
+	case <-ctx.Done():
+	case <-s.retired:
+		if w.Settle(ctx) == nil {
+			w.Close()
+			return nil
+		}
+	}
+	return s.drain(ctx, w)
+}
+
+// Retire closes the listeners and returns at once. What was accepted is served
+// to its end, and then Serve returns.
+func (s *Server) Retire() {
+	s.retire.Do(func() {
+		for _, w := range s.web {
+			w.Retire()
+		}
+		close(s.retired)
+	})
+	s.Server.Retire()
+}
+
+// drain ends one listener in mode http within the drain time; 0 is as long as
 // streams want.
 func (s *Server) drain(ctx context.Context, w *httpengine.Server) error {
 	ctx = context.WithoutCancel(ctx)

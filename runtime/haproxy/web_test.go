@@ -136,8 +136,8 @@ func newLab(t *testing.T) *lab {
 	conf := &tls.Config{RootCAs: roots, ServerName: "kas.example.com"}
 	return &lab{
 		pages: map[string]string{
-			"GRPC": grpcServer(t), "HTTP": httpServer(t), "DEAD": balancertest.FreePort(t), "PEM": pem,
-			"GARBAGE": balancertest.Answering(t, "garbage", false),
+			"@GRPC": grpcServer(t), "@HTTP": httpServer(t), "@DEAD": balancertest.FreePort(t), "@PEM": pem,
+			"@GARBAGE": balancertest.Answering(t, "garbage", false),
 		},
 		creds: credentials.NewTLS(conf), tls: conf,
 	}
@@ -202,11 +202,11 @@ func TestWebGRPC(t *testing.T) {
 			proxy *proxyproto.Header
 			from  string
 		}{
-			"alpn h2":            {bind: "ssl crt PEM alpn h2", creds: l.creds, from: "127.0.0.1"},
-			"alpn h2,http/1.1":   {bind: "ssl crt PEM alpn h2,http/1.1", creds: l.creds, from: "127.0.0.1"},
+			"alpn h2":            {bind: "ssl crt @PEM alpn h2", creds: l.creds, from: "127.0.0.1"},
+			"alpn h2,http/1.1":   {bind: "ssl crt @PEM alpn h2,http/1.1", creds: l.creds, from: "127.0.0.1"},
 			"proto h2":           {bind: "proto h2", from: "127.0.0.1"},
 			"by preface":         {bind: "", from: "127.0.0.1"},
-			"PROXY v2":           {bind: "accept-proxy ssl crt PEM alpn h2", creds: l.creds, proxy: proxyproto.HeaderProxyFromAddrs(2, source, source), from: "192.0.2.7"},
+			"PROXY v2":           {bind: "accept-proxy ssl crt @PEM alpn h2", creds: l.creds, proxy: proxyproto.HeaderProxyFromAddrs(2, source, source), from: "192.0.2.7"},
 			"PROXY v1, proto h2": {bind: "accept-proxy proto h2", proxy: proxyproto.HeaderProxyFromAddrs(1, source, source), from: "192.0.2.7"},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -218,7 +218,7 @@ func TestWebGRPC(t *testing.T) {
     http-request set-header X-Added %[src]!
     default_backend k
 backend k
-    server s GRPC proto h2
+    server s @GRPC proto h2
 `)
 				c := grpcConn(t, address, tt.creds, tt.proxy)
 				got := new(wrapperspb.BytesValue)
@@ -266,21 +266,21 @@ func TestWebGRPCFaults(t *testing.T) {
 		want         []codes.Code
 		text         string
 	}{
-		"dead":                         {k + " server s DEAD proto h2\n", "Chat", []codes.Code{codes.Unavailable}, "503"},
-		"no server":                    {k + " server s GRPC proto h2 disabled\n", "Chat", []codes.Code{codes.Unavailable}, "503"},
+		"dead":                         {k + " server s @DEAD proto h2\n", "Chat", []codes.Code{codes.Unavailable}, "503"},
+		"no server":                    {k + " server s @GRPC proto h2 disabled\n", "Chat", []codes.Code{codes.Unavailable}, "503"},
 		"no backend":                   {"frontend f\n bind BIND proto h2\n", "Chat", []codes.Code{codes.Unavailable}, "503"},
-		"garbage":                      {k + " server s GARBAGE proto h2\n", "Chat", []codes.Code{codes.Unavailable}, "502"},
-		"redispatch":                   {k + " retries 2\n option redispatch 1\n server d DEAD proto h2\n server s GRPC proto h2\n", "Fail", []codes.Code{codes.PermissionDenied}, ""},
-		"timeout server, mute":         {k + " timeout server 300ms\n server s GRPC proto h2\n", "Mute", []codes.Code{codes.Unavailable}, "504"},
-		"timeout server, silent":       {k + " timeout server 300ms\n server s GRPC proto h2\n", "Silent", []codes.Code{codes.Internal, codes.Canceled, codes.Unavailable}, ""},
-		"timeout client, mute":         {"frontend f\n bind BIND proto h2\n timeout client 300ms\n default_backend k\nbackend k\n server s GRPC proto h2\n", "Mute", []codes.Code{codes.Unavailable, codes.Internal, codes.Canceled, codes.Unknown}, ""},
-		"timeout client, silent":       {"frontend f\n bind BIND proto h2\n timeout client 300ms\n default_backend k\nbackend k\n server s GRPC proto h2\n", "Silent", []codes.Code{codes.Internal, codes.Canceled, codes.Unavailable}, ""},
-		"deny 403":                     {"frontend f\n bind BIND proto h2\n http-request deny if { path /lab.Echo/Chat } { method POST }\n default_backend k\nbackend k\n server s GRPC proto h2\n", "Chat", []codes.Code{codes.PermissionDenied}, "403"},
-		"backend denies":               {k + " http-request deny deny_status 429 if { hdr_beg(content-type) application/grpc }\n server s GRPC proto h2\n", "Chat", []codes.Code{codes.Unavailable}, "429"},
-		"allow comes first":            {"frontend f\n bind BIND proto h2\n http-request allow if { path_beg /lab. }\n http-request deny\n default_backend k\nbackend k\n server s GRPC proto h2\n", "Fail", []codes.Code{codes.PermissionDenied}, "never"},
-		"use_backend by path and host": {"frontend f\n bind BIND proto h2\n use_backend k if { path_beg /lab. } { hdr(host) -i KAS.example.com }\nbackend k\n server s GRPC proto h2\n", "Fail", []codes.Code{codes.PermissionDenied}, "never"},
-		"use_backend does not match":   {"frontend f\n bind BIND proto h2\n use_backend k if { path_beg /Lab. }\nbackend k\n server s GRPC proto h2\n", "Fail", []codes.Code{codes.Unavailable}, "503"},
-		"a server of HTTP/1.1":         {k + " server s HTTP\n", "Fail", []codes.Code{codes.Unknown}, "text/plain"},
+		"garbage":                      {k + " server s @GARBAGE proto h2\n", "Chat", []codes.Code{codes.Unavailable}, "502"},
+		"redispatch":                   {k + " retries 2\n option redispatch 1\n server d @DEAD proto h2\n server s @GRPC proto h2\n", "Fail", []codes.Code{codes.PermissionDenied}, ""},
+		"timeout server, mute":         {k + " timeout server 300ms\n server s @GRPC proto h2\n", "Mute", []codes.Code{codes.Unavailable}, "504"},
+		"timeout server, silent":       {k + " timeout server 300ms\n server s @GRPC proto h2\n", "Silent", []codes.Code{codes.Internal, codes.Canceled, codes.Unavailable}, ""},
+		"timeout client, mute":         {"frontend f\n bind BIND proto h2\n timeout client 300ms\n default_backend k\nbackend k\n server s @GRPC proto h2\n", "Mute", []codes.Code{codes.Unavailable, codes.Internal, codes.Canceled, codes.Unknown}, ""},
+		"timeout client, silent":       {"frontend f\n bind BIND proto h2\n timeout client 300ms\n default_backend k\nbackend k\n server s @GRPC proto h2\n", "Silent", []codes.Code{codes.Internal, codes.Canceled, codes.Unavailable}, ""},
+		"deny 403":                     {"frontend f\n bind BIND proto h2\n http-request deny if { path /lab.Echo/Chat } { method POST }\n default_backend k\nbackend k\n server s @GRPC proto h2\n", "Chat", []codes.Code{codes.PermissionDenied}, "403"},
+		"backend denies":               {k + " http-request deny deny_status 429 if { hdr_beg(content-type) application/grpc }\n server s @GRPC proto h2\n", "Chat", []codes.Code{codes.Unavailable}, "429"},
+		"allow comes first":            {"frontend f\n bind BIND proto h2\n http-request allow if { path_beg /lab. }\n http-request deny\n default_backend k\nbackend k\n server s @GRPC proto h2\n", "Fail", []codes.Code{codes.PermissionDenied}, "never"},
+		"use_backend by path and host": {"frontend f\n bind BIND proto h2\n use_backend k if { path_beg /lab. } { hdr(host) -i KAS.example.com }\nbackend k\n server s @GRPC proto h2\n", "Fail", []codes.Code{codes.PermissionDenied}, "never"},
+		"use_backend does not match":   {"frontend f\n bind BIND proto h2\n use_backend k if { path_beg /Lab. }\nbackend k\n server s @GRPC proto h2\n", "Fail", []codes.Code{codes.Unavailable}, "503"},
+		"a server of HTTP/1.1":         {k + " server s @HTTP\n", "Fail", []codes.Code{codes.Unknown}, "octet-stream"},
 	}
 	bothEngines(t, func(t *testing.T, start func(testing.TB, string) func(string) string) {
 		for name, tt := range tests {
@@ -324,30 +324,30 @@ func TestWebHTTP1(t *testing.T) {
 		body       string
 		header     string // "Name: value" or "!Name"
 	}{
-		"to proto h2":                    {k + " server s HTTP proto h2\n", "GET /a%2fb?x HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a%2fb?x h "" [] `, "X-Proto: HTTP/2.0"},
-		"POST to proto h2":               {k + " server s HTTP proto h2\n", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab", 200, `POST /a h "" [] ab`, "X-Proto: HTTP/2.0"},
-		"plain":                          {k + " server s HTTP\n", "GET /a%2fb?x HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a%2fb?x h "" [] `, "X-Proto: HTTP/1.1"},
-		"chunked":                        {k + " server s HTTP\n", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", 200, `POST /a h "" [] ab`, ""},
-		"headers":                        {k + " option forwardfor\n http-request add-header X-Added \"a b %%\"\n http-response del-header X-Gone\n http-response set-header X-New n\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n", 200, `GET /a h "a b %" ["192.0.2.1" "127.0.0.1"] `, "X-New: n"},
-		"header gone":                    {k + " http-response del-header X-Gone\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", "!X-Gone"},
-		"forwardfor unless there is one": {k + " option forwardfor if-none header X-Added\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-Added: me\r\n\r\n", 200, `GET /a h "me" [] `, ""},
-		"forwardfor except":              {k + " option forwardfor except 127.0.0.0/8\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a h "" [] `, ""},
-		"del-header":                     {k + " http-request del-header X-Added\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-Added: me\r\n\r\n", 200, `GET /a h "" [] `, ""},
-		"dead":                           {k + " retries 0\n server s DEAD\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 503, "", "Cache-Control: no-cache"},
-		"garbage":                        {k + " server s GARBAGE\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 502, "", ""},
-		"timeout server":                 {k + " timeout server 200ms\n server s HTTP\n", "GET /silent HTTP/1.1\r\nHost: h\r\n\r\n", 504, "", ""},
-		"half a head":                    {k + " server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n", 408, "", ""},
-		"no head":                        {k + " server s HTTP\n", "", 408, "", ""},
-		"no request":                     {k + " server s HTTP\n", "what is this\r\n\r\n", 400, "", ""},
-		"space in a name":                {k + " server s HTTP\n", "GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n", 400, "", ""},
-		"deny":                           {"frontend f\n bind BIND\n http-request deny deny_status 404 unless { path_beg /x /a }\n default_backend k\nbackend k\n server s HTTP\n", "GET /b HTTP/1.1\r\nHost: h\r\n\r\n", 404, "", "Content-Type: text/html"},
-		"not denied":                     {"frontend f\n bind BIND\n http-request deny deny_status 404 unless { path_beg /x /a }\n default_backend k\nbackend k\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", ""},
-		"path without query":             {"frontend f\n bind BIND\n http-request deny if { path_end x }\n default_backend k\nbackend k\n server s HTTP\n", "GET /a?x HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", ""},
-		"hdr":                            {"frontend f\n bind BIND\n http-request deny deny_status 410 if { hdr(x-list) two }\n default_backend k\nbackend k\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-List: one, two\r\n\r\n", 410, "", ""},
-		"hdr with a port":                {"frontend f\n bind BIND\n use_backend k if { hdr(host) -i H:80 }\nbackend k\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h:80\r\n\r\n", 200, "", ""},
-		"ssl_fc":                         {"frontend f\n bind BIND\n http-request deny deny_status 403 unless { ssl_fc }\n default_backend k\nbackend k\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 403, "", ""},
-		"listen":                         {"listen f\n bind BIND\n http-request set-header X-Added 1\n server s HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a h "1" [] `, ""},
-		"HEAD":                           {k + " server s HTTP\n", "HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", "X-Proto: HTTP/1.1"},
+		"to proto h2":                    {k + " server s @HTTP proto h2\n", "GET /a%2fb?x HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a%2fb?x h "" [] `, "X-Proto: HTTP/2.0"},
+		"POST to proto h2":               {k + " server s @HTTP proto h2\n", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab", 200, `POST /a h "" [] ab`, "X-Proto: HTTP/2.0"},
+		"plain":                          {k + " server s @HTTP\n", "GET /a%2fb?x HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a%2fb?x h "" [] `, "X-Proto: HTTP/1.1"},
+		"chunked":                        {k + " server s @HTTP\n", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", 200, `POST /a h "" [] ab`, ""},
+		"headers":                        {k + " option forwardfor\n http-request add-header X-Added \"a b %%\"\n http-response del-header X-Gone\n http-response set-header X-New n\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n", 200, `GET /a h "a b %" ["192.0.2.1" "127.0.0.1"] `, "X-New: n"},
+		"header gone":                    {k + " http-response del-header X-Gone\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", "!X-Gone"},
+		"forwardfor unless there is one": {k + " option forwardfor if-none header X-Added\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-Added: me\r\n\r\n", 200, `GET /a h "me" [] `, ""},
+		"forwardfor except":              {k + " option forwardfor except 127.0.0.0/8\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a h "" [] `, ""},
+		"del-header":                     {k + " http-request del-header X-Added\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-Added: me\r\n\r\n", 200, `GET /a h "" [] `, ""},
+		"dead":                           {k + " retries 0\n server s @DEAD\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 503, "", "Cache-Control: no-cache"},
+		"garbage":                        {k + " server s @GARBAGE\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 502, "", ""},
+		"timeout server":                 {k + " timeout server 200ms\n server s @HTTP\n", "GET /silent HTTP/1.1\r\nHost: h\r\n\r\n", 504, "", ""},
+		"half a head":                    {k + " server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n", 408, "", ""},
+		"no head":                        {k + " server s @HTTP\n", "", 408, "", ""},
+		"no request":                     {k + " server s @HTTP\n", "what is this\r\n\r\n", 400, "", ""},
+		"space in a name":                {k + " server s @HTTP\n", "GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n", 400, "", ""},
+		"deny":                           {"frontend f\n bind BIND\n http-request deny deny_status 404 unless { path_beg /x /a }\n default_backend k\nbackend k\n server s @HTTP\n", "GET /b HTTP/1.1\r\nHost: h\r\n\r\n", 404, "", "Content-Type: text/html"},
+		"not denied":                     {"frontend f\n bind BIND\n http-request deny deny_status 404 unless { path_beg /x /a }\n default_backend k\nbackend k\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", ""},
+		"path without query":             {"frontend f\n bind BIND\n http-request deny if { path_end x }\n default_backend k\nbackend k\n server s @HTTP\n", "GET /a?x HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", ""},
+		"hdr":                            {"frontend f\n bind BIND\n http-request deny deny_status 410 if { hdr(x-list) two }\n default_backend k\nbackend k\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-List: one, two\r\n\r\n", 410, "", ""},
+		"hdr with a port":                {"frontend f\n bind BIND\n use_backend k if { hdr(host) -i H:80 }\nbackend k\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h:80\r\n\r\n", 200, "", ""},
+		"ssl_fc":                         {"frontend f\n bind BIND\n http-request deny deny_status 403 unless { ssl_fc }\n default_backend k\nbackend k\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 403, "", ""},
+		"listen":                         {"listen f\n bind BIND\n http-request set-header X-Added 1\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a h "1" [] `, ""},
+		"HEAD":                           {k + " server s @HTTP\n", "HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", "X-Proto: HTTP/1.1"},
 	}
 	bothEngines(t, func(t *testing.T, start func(testing.TB, string) func(string) string) {
 		for name, tt := range tests {

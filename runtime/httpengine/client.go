@@ -3,6 +3,8 @@ package httpengine
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -30,6 +32,8 @@ type Client struct {
 	Requests atomic.Int64
 
 	streams *relay.Group
+	head    headClock
+	begun   func() // the first request has, or the connection has ended; may be called again
 }
 
 type clientKey struct{}
@@ -76,6 +80,34 @@ func addrPort(a net.Addr) netip.AddrPort {
 type described struct {
 	net.Conn
 	client *Client
+	late   string // see ServerOptions.Late; "" on HTTP/2
+	told   bool   // and has been sent
+}
+
+// Read also answers a client whose head is late.
+func (d *described) Read(p []byte) (int, error) {
+	n, err := d.Conn.Read(p)
+	// net/http reads a single byte to learn whether the client is there.
+	if d.late != "" && !d.told && len(p) > 1 && d.client.head.late(n, err) {
+		tell(d.Conn, d.late)
+		d.told = true
+	}
+	return n, err
+}
+
+// Write is that of a server which answers half a head with a 400, sometimes,
+// and has been forestalled.
+func (d *described) Write(p []byte) (int, error) {
+	if d.told {
+		return len(p), nil
+	}
+	return d.Conn.Write(p)
+}
+
+// Close closes the connection.
+func (d *described) Close() error {
+	d.client.begun()
+	return d.Conn.Close()
 }
 
 // NetConn and Below are the connection itself.
@@ -88,12 +120,49 @@ func (d *described) CloseWrite() error { return sniff.CloseWrite(d.Conn) }
 // Unread lets a copy go past it.
 func (d *described) Unread() ([]byte, net.Conn) { return nil, d.Conn }
 
-// withTLS gives a request the TLS state that net/http does not see below.
-func withTLS(next http.Handler) http.Handler {
+// prepared gives a request what net/http does not: the TLS state, which it does
+// not see below, and the right to be answered before its body is read.
+func prepared(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c := ClientOf(r.Context()); c != nil {
-			r.TLS = c.TLS
+		c := ClientOf(r.Context())
+		r.TLS = c.TLS
+		if r.ProtoMajor != 1 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		c.begun()
+		c.head.enter()
+		defer c.head.leave()
+		if r.ContentLength != 0 {
+			// Otherwise net/http waits for a body that nobody asked for, before
+			// the answer and, without a limit, behind it.
+			rc := http.NewResponseController(w)
+			_ = rc.EnableFullDuplex() // HTTP/1.1 has it
+			b := &sawEnd{ReadCloser: r.Body}
+			// In a copy: net/http looks at its own request's body to know
+			// whether another request may follow.
+			r = r.WithContext(r.Context())
+			r.Body = b
+			defer func() {
+				if !b.ended.Load() {
+					_ = rc.SetReadDeadline(time.Now().Add(lingerLimit)) // fails once it is upgraded
+				}
+			}()
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// sawEnd knows whether a body has been read to its end.
+type sawEnd struct {
+	io.ReadCloser
+	ended atomic.Bool
+}
+
+func (s *sawEnd) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		s.ended.Store(true)
+	}
+	return n, err
 }

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"kasgen/runtime/silence"
 	"kasgen/runtime/sniff"
 )
 
@@ -20,7 +19,6 @@ type clientSide struct {
 	r      *http.Request
 	rc     *http.ResponseController
 	limits ClientLimits
-	silent *silence.Watch // of a client whose bytes either way count, while it has more to send
 }
 
 func newClientSide(w http.ResponseWriter, r *http.Request, limits ClientLimits) *clientSide {
@@ -28,21 +26,16 @@ func newClientSide(w http.ResponseWriter, r *http.Request, limits ClientLimits) 
 	if r.ProtoMajor == 1 {
 		_ = c.rc.EnableFullDuplex() // who has no such thing is duplex as it is
 	}
-	if limits.EitherWay {
-		c.silent = silence.New(limits.Body, func() { _ = c.rc.SetReadDeadline(time.Unix(1, 0)) })
-	}
 	return c
 }
 
 // write passes a piece of the answer on, at once if flush is set.
 func (c *clientSide) write(p []byte, flush bool) error {
 	c.sending()
-	c.silent.Touch()
 	_, err := c.w.Write(p)
 	if err == nil && flush {
 		err = c.rc.Flush()
 	}
-	c.silent.Touch()
 	return err
 }
 
@@ -147,20 +140,15 @@ func (b *body) Read(p []byte) (int, error) {
 	b.busy, b.begun = true, true
 	began := time.Now()
 	limit := b.side.limits.Body
-	if b.side.limits.EitherWay {
-		limit = 0
-	}
 	if limit > 0 {
 		_ = b.side.rc.SetReadDeadline(time.Now().Add(limit))
 	}
 	b.mu.Unlock()
 	b.before()
-	b.side.silent.Start()
 	n, err := b.from.Read(p)
-	b.side.silent.Pause()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		// Close sets a deadline, too.
-		if err = errGivenUp; b.side.silent.Expired() || limit > 0 && time.Since(began) >= limit {
+		if err = errGivenUp; limit > 0 && time.Since(began) >= limit {
 			err = errLate
 		}
 	}
@@ -221,22 +209,17 @@ func (b *body) fail(err error) {
 }
 
 // settle gives the body up and waits until nobody reads it, so that the
-// handler may return. It then allows net/http a moment to read the rest: a
-// connection that is closed with bytes unread is reset, and the answer lost
-// with it.
+// handler may return.
 func (b *body) settle() {
 	_ = b.Close() // does not fail
-	b.side.silent.Stop()
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	for b.busy {
 		b.idle.Wait()
 	}
-	ended := errors.Is(b.err, io.EOF)
-	b.mu.Unlock()
-	if !ended && b.side.r.ProtoMajor == 1 {
-		_ = b.side.rc.SetReadDeadline(time.Now().Add(lingerLimit))
-	}
 }
 
-// lingerLimit is net/http's own, for the same purpose.
+// lingerLimit is how long a client may still send what nobody wants: a
+// connection that is closed with bytes unread is reset, and the answer lost
+// with it. It is net/http's own.
 const lingerLimit = 500 * time.Millisecond

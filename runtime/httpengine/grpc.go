@@ -149,6 +149,8 @@ func (s *stream) header(h http.Header) http.Header {
 // failed tells who is to blame that there is no answer.
 func (s *stream) failed(err error) *Failure {
 	if s.body != nil {
+		// net/http may have given it up before the read that failed was over.
+		s.body.settle()
 		if fault := s.body.fault(); fault != nil {
 			return unread(fault)
 		}

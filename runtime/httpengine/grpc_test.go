@@ -26,14 +26,14 @@ import (
 // echoes each message, Fail answers with an error at once, Silent says nothing,
 // and tells ended how the stream ended.
 type upstreamServer struct {
-	ended chan error
+	began, ended chan error
 }
 
 type service interface{}
 
 func (s *upstreamServer) start(t testing.TB, o ...grpc.ServerOption) string {
 	t.Helper()
-	s.ended = make(chan error, 16)
+	s.began, s.ended = make(chan error, 16), make(chan error, 16)
 	server := grpc.NewServer(o...)
 	server.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "lab.Echo", HandlerType: (*service)(nil),
@@ -71,11 +71,13 @@ func (s *upstreamServer) start(t testing.TB, o ...grpc.ServerOption) string {
 				if err := stream.SendHeader(nil); err != nil {
 					return err
 				}
+				s.began <- nil
 				<-stream.Context().Done()
 				s.ended <- stream.Context().Err()
 				return stream.Context().Err()
 			}},
 			{StreamName: "Mute", ServerStreams: true, ClientStreams: true, Handler: func(_ any, stream grpc.ServerStream) error {
+				s.began <- nil
 				<-stream.Context().Done()
 				s.ended <- stream.Context().Err()
 				return stream.Context().Err()
@@ -208,7 +210,8 @@ func TestGRPCCancel(t *testing.T) {
 			if err := stream.SendMsg(wrapperspb.Bytes([]byte("x"))); err != nil {
 				t.Fatal(err)
 			}
-			time.AfterFunc(50*time.Millisecond, cancel)
+			<-up.began
+			cancel()
 			if err := stream.RecvMsg(new(wrapperspb.BytesValue)); status.Code(err) != codes.Canceled {
 				t.Errorf("%s: %v", method, err)
 			}

@@ -14,6 +14,7 @@ import (
 
 	"kasgen/runtime/accept"
 	"kasgen/runtime/http1"
+	"kasgen/runtime/inflight"
 	"kasgen/runtime/relay"
 	"kasgen/runtime/sniff"
 )
@@ -40,6 +41,10 @@ type ServerOptions struct {
 	// request, Idle the time between requests, and on HTTP/2 that without a
 	// stream; 0 is no limit.
 	Handshake, Header, Idle time.Duration
+	// Late is what a client of HTTP/1.1 is sent, byte for byte, that has begun
+	// no request or not finished its head when Header is over; "" ends it
+	// without a word, as nginx does.
+	Late string
 	// MaxHeaderBytes bounds the head of a request; 0 is net/http's 1 MiB.
 	MaxHeaderBytes int
 	// MaxConcurrentStreams bounds the streams of one HTTP/2 connection; 0 is
@@ -56,13 +61,15 @@ type Server struct {
 	queue   *sniff.Queue // of connections that speak HTTP/2
 	streams relay.Group
 
-	retire sync.Once
+	serving inflight.Group // two's loop that accepts
+	fresh   inflight.Group // connections of HTTP/1.1 without a request so far
+	retire  sync.Once
 }
 
 // NewServer takes connections from ln once Serve runs, and owns it.
 func NewServer(ln net.Listener, handler http.Handler, o ServerOptions) *Server {
 	s := &Server{options: o, queue: sniff.NewQueue(ln.Addr())}
-	handler = withTLS(handler)
+	handler = prepared(handler)
 	s.one = http1.NewServer(ln.Addr(), refusePreface(handler), http1.Limits{Header: o.Header, Idle: o.Idle, MaxHeaderBytes: o.MaxHeaderBytes}, o.Log)
 	s.one.HTTP().ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return withClient(ctx, c.(*http1.Guard).Conn)
@@ -84,7 +91,11 @@ func NewServer(ln net.Listener, handler http.Handler, o ServerOptions) *Server {
 	if o.Proxy == AnyProxy {
 		proxy = accept.AnyProxy
 	}
-	s.accept = accept.New(ln, accept.Options{Log: o.Log, Proxy: proxy, TLS: o.TLS, Handshake: o.Handshake, Sniff: o.Header}, s.put)
+	begin := accept.Options{Log: o.Log, Proxy: proxy, TLS: o.TLS, Handshake: o.Handshake, Sniff: o.Header}
+	if o.Late != "" && o.HTTP1 {
+		begin.Silent = func(c net.Conn) { tell(c, o.Late) }
+	}
+	s.accept = accept.New(ln, begin, s.put)
 	return s
 }
 
@@ -120,7 +131,7 @@ func refuseConnect(next http.Handler) http.Handler {
 // put hands a connection to what it speaks.
 func (s *Server) put(seen sniff.Protocol, c net.Conn) {
 	d := &described{Conn: c, client: describe(c)}
-	d.client.streams = &s.streams
+	d.client.streams, d.client.begun = &s.streams, func() {}
 	two := seen == sniff.HTTP2
 	if state := d.client.TLS; state != nil {
 		negotiated := state.NegotiatedProtocol == string(sniff.HTTP2)
@@ -135,6 +146,8 @@ func (s *Server) put(seen sniff.Protocol, c net.Conn) {
 	case two && s.options.HTTP2:
 		s.queue.Put(d)
 	case s.options.HTTP1:
+		d.late = s.options.Late
+		d.client.begun = sync.OnceFunc(s.fresh.Enter())
 		s.one.Put(d)
 	default:
 		s.options.Log.Debug("a client spoke a protocol that is not served", "client", c.RemoteAddr().String())
@@ -142,13 +155,14 @@ func (s *Server) put(seen sniff.Protocol, c net.Conn) {
 	}
 }
 
-// Serve serves until Shutdown or Close.
+// Serve serves until Settle, Shutdown or Close.
 func (s *Server) Serve() error {
 	var g errgroup.Group
 	g.Go(s.accept.Serve)
 	g.Go(s.one.Serve)
 	g.Go(func() error {
-		if err := s.two.Serve(s.queue); !errors.Is(err, http.ErrServerClosed) {
+		defer s.serving.Enter()()
+		if err := s.two.Serve(s.queue); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			return err
 		}
 		return nil
@@ -156,32 +170,66 @@ func (s *Server) Serve() error {
 	return g.Wait()
 }
 
-// Retire closes the listener. What is under way goes on.
+// Retire closes the listener and returns at once. What was accepted is served,
+// connections that have not sent their first byte included.
 func (s *Server) Retire() {
 	s.retire.Do(func() {
-		if err := s.accept.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		if err := s.accept.Retire(); err != nil && !errors.Is(err, net.ErrClosed) {
 			s.options.Log.Warn("closing a listener", "error", err)
 		}
 	})
 }
 
-// Shutdown retires the server and lets requests and upgraded streams end; what
+// Settle waits after Retire, while Serve runs, until nothing is under way any
+// more, or until ctx is done, and then returns its error. Idle connections are
+// told to go.
+func (s *Server) Settle(ctx context.Context) error {
+	if err := s.accept.Settle(ctx); err != nil {
+		return err
+	}
+	// net/http would drop a first request that comes from now on.
+	if err := s.fresh.Wait(ctx); err != nil {
+		return err
+	}
+	var g errgroup.Group
+	g.Go(func() error { return s.one.Retire(ctx) })
+	g.Go(func() error {
+		s.queue.Close()
+		// Only then does net/http know of every connection.
+		if err := s.serving.Wait(ctx); err != nil {
+			return err
+		}
+		return s.two.Shutdown(ctx)
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	// Only now: until its handler has returned a request may become a stream.
+	return s.streams.Wait(ctx)
+}
+
+// Shutdown closes the listener and lets requests and upgraded streams end; what
 // has not when ctx is done is cut, and then its error is ctx's.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.Retire()
+	s.closeListener()
 	var g errgroup.Group
 	g.Go(func() error { return s.one.HTTP().Shutdown(ctx) })
 	g.Go(func() error { return s.two.Shutdown(ctx) })
 	err := g.Wait()
-	// Only now: a request may have become a stream meanwhile.
-	s.streams.Drain(ctx)
+	s.streams.Drain(ctx) // only now, as in Settle
 	s.close()
 	return err
 }
 
+func (s *Server) closeListener() {
+	if err := s.accept.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		s.options.Log.Warn("closing a listener", "error", err)
+	}
+}
+
 // Close cuts everything at once.
 func (s *Server) Close() {
-	s.Retire()
+	s.closeListener()
 	s.close()
 	done, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/pires/go-proxyproto"
 
 	"kasgen/runtime/httpengine"
@@ -159,6 +160,89 @@ func TestServerProxyHeaderOfNobody(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestSettle retires a server with a request, a stream and a connection that
+// has sent nothing: all are served to their end.
+func TestSettle(t *testing.T) {
+	t.Parallel()
+	s, front := serve(t, http1To(to(echoing(t)), httpengine.HTTP1Options{}), both())
+	stream := upgraded(t, front, nil)
+	idle := dial(t, front)
+	late := dial(t, front)
+	io.WriteString(late, "GET / HTTP/1.1\r\n")
+	if got := ask(t, idle, false); got != "502 Bad Gateway" { // the upstream answers 101 to everything
+		t.Errorf("got %q", got)
+	}
+	s.Retire()
+	settled := make(chan error, 1)
+	go func() { settled <- s.Settle(context.Background()) }()
+	if _, err := net.Dial("tcp", front); err == nil {
+		t.Error("a retired server still accepts")
+	}
+	io.WriteString(late, "Host: h\r\n\r\n")
+	if resp, err := http.ReadResponse(bufio.NewReader(late), nil); err != nil || resp.StatusCode != http.StatusBadGateway {
+		t.Errorf("a request that had begun: %v, %v", resp, err)
+	}
+	b := make([]byte, 1)
+	io.WriteString(stream, "y")
+	if _, err := io.ReadFull(stream, b); err != nil || b[0] != 'y' {
+		t.Errorf("a stream of a retired server: %q, %v", b, err)
+	}
+	select {
+	case err := <-settled:
+		t.Fatalf("settled with a stream open: %v", err)
+	default:
+	}
+	stream.Close()
+	if err := <-settled; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLate tells a client whose head does not come, and only that one.
+func TestLate(t *testing.T) {
+	t.Parallel()
+	o := both()
+	o.Header, o.Idle, o.Late = short, short, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+	conf, roots := certificate(t)
+	for name, tt := range map[string]struct {
+		send string
+		tls  bool
+		want []int
+	}{
+		"nothing": {"", false, []int{408}}, "half": {"GET / HT", false, []int{408}}, "line by line": {"GET / HTTP/1.1\r\nHost: h\r\n", false, []int{408}},
+		"preface cut": {"PRI * HT", false, []int{408}}, "tls": {"GET", true, []int{408}},
+		"idle after a request": {plainGet, false, []int{200}},
+		"late body":            {"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n", false, []int{200}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := o
+			if tt.tls {
+				o.TLS = conf
+			}
+			_, address := serve(t, saying(), o)
+			var c net.Conn = dial(t, address)
+			if tt.tls {
+				c = tls.Client(c, &tls.Config{RootCAs: roots, ServerName: "kas.example.com"})
+			}
+			io.WriteString(c, tt.send)
+			r := bufio.NewReader(c)
+			var got []int
+			for {
+				resp, err := http.ReadResponse(r, nil)
+				if err != nil {
+					break
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				got = append(got, resp.StatusCode)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 

@@ -76,9 +76,6 @@ type ClientLimits struct {
 	// Body limits the client's silence within its body, Send a write that it
 	// does not take; 0 is no limit.
 	Body, Send time.Duration
-	// EitherWay makes bytes that the client is sent break its silence as well,
-	// as HAProxy does.
-	EitherWay bool
 }
 
 // Response is an upstream's answer before it is passed on.
