@@ -36,7 +36,7 @@ func NewServer(addr net.Addr, handler http.Handler, l Limits, log *slog.Logger) 
 	s := &Server{queue: sniff.NewQueue(addr)}
 	s.server = &http.Server{
 		ConnState: s.count,
-		Handler:   s.counted(refuseConnect(CloseAfterUpgrade(handler))),
+		Handler:   s.counted(endBody(refuseConnect(CloseAfterUpgrade(handler)), l.Header)),
 		// OPTIONS * is for the handler too, which knows what is served.
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            l.Header,
@@ -54,6 +54,21 @@ func (s *Server) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.requests.Enter()()
 		next.ServeHTTP(w, r)
+	})
+}
+
+// endBody bounds how long a client may take to end the body of a request that
+// has been answered. net/http reads on, to use the connection again; a client
+// whose body never ends, as that of a gRPC stream which came as HTTP/1.1, would
+// hold the connection, and Shutdown, for ever.
+func endBody(next http.Handler, limit time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r)
+		if r.ContentLength == 0 || r.Header.Get("Upgrade") != "" {
+			return // there is no body, or the connection is somebody else's now
+		}
+		// net/http sets its own deadline for the next request.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit)) // a connection that is gone needs none
 	})
 }
 
