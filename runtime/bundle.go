@@ -15,6 +15,7 @@ import (
 
 	"kasgen/internal/diag"
 	"kasgen/internal/lockfile"
+	"kasgen/internal/nginxconf"
 	"kasgen/runtime/edge"
 	"kasgen/runtime/haproxy"
 	"kasgen/runtime/kas"
@@ -28,7 +29,7 @@ type Role string
 // The roles. All is every one that the bundle has a file for.
 const (
 	All   Role = "all"
-	Front Role = "front" // the TCP balancer: haproxy.cfg or stream.conf
+	Front Role = "front" // balancers and vhosts: haproxy.cfg, stream.conf, nginx.conf
 	Edge  Role = "edge"
 	Kas   Role = "kas"
 )
@@ -37,11 +38,12 @@ const (
 const (
 	haproxyFile = "haproxy/haproxy.cfg"
 	streamFile  = "nginx/stream.conf"
+	webFile     = "nginx/nginx.conf"
 	edgeFile    = "edge/edge.yaml"
 	kasFile     = "kas/kas-config.yaml"
 )
 
-// front is a TCP balancer, whichever file it came from.
+// front is what clients reach first, whichever file it came from.
 type front interface {
 	Binds() []string
 	Files() []string
@@ -53,7 +55,8 @@ type Bundle struct {
 	Lock *lockfile.File
 
 	haproxy *haproxy.Config
-	nginx   *nginx.Config
+	stream  *nginx.Config // a process of its own
+	web     *nginx.Config // and another one, with vhosts and port 80
 	edge    *edge.Config
 	kas     *kas.Config
 
@@ -103,7 +106,8 @@ func Read(dir string, role Role) (*Bundle, error) {
 	err := errors.Join(
 		parse(lockfile.Name, every, func(path string, data []byte) (err error) { b.Lock, err = lockfile.Read(path, data); return }),
 		parse(haproxyFile, []Role{All, Front}, func(path string, data []byte) (err error) { b.haproxy, err = haproxy.Load(path, data); return }),
-		parse(streamFile, []Role{All, Front}, func(path string, data []byte) (err error) { b.nginx, err = nginx.Load(path, data); return }),
+		parse(streamFile, []Role{All, Front}, func(path string, data []byte) (err error) { b.stream, err = b.nginx(streamFile, path, data); return }),
+		parse(webFile, []Role{All, Front}, func(path string, data []byte) (err error) { b.web, err = b.nginx(webFile, path, data); return }),
 		parse(edgeFile, []Role{All, Edge}, func(path string, data []byte) (err error) { b.edge, err = edge.Load(path, data); return }),
 		parse(kasFile, []Role{All, Kas}, func(path string, data []byte) (err error) { b.kas, err = kas.Load(path, data); return }),
 	)
@@ -125,7 +129,7 @@ func (b *Bundle) complete(role Role) error {
 	if b.Lock == nil {
 		return fmt.Errorf("%s holds no %s: write a bundle with `kasgen render --topology=A -o %s`", b.Dir, lockfile.Name, b.Dir)
 	}
-	if b.haproxy == nil && b.nginx == nil && b.edge == nil && b.kas == nil {
+	if len(b.fronts()) == 0 && b.edge == nil && b.kas == nil {
 		return fmt.Errorf("%s holds no file for the role %s", b.Dir, role)
 	}
 	return nil
@@ -133,10 +137,7 @@ func (b *Bundle) complete(role Role) error {
 
 // Binds are the addresses that the bundle's roles open.
 func (b *Bundle) Binds() []string {
-	var binds []string
-	if f := b.front(); f != nil {
-		binds = append(binds, f.Binds()...)
-	}
+	binds := b.frontBinds()
 	if b.edge != nil {
 		binds = append(binds, b.edge.Binds()...)
 	}
@@ -150,7 +151,7 @@ func (b *Bundle) Binds() []string {
 // name them.
 func (b *Bundle) Files() []string {
 	var files []string
-	if f := b.front(); f != nil {
+	for _, f := range b.fronts() {
 		files = append(files, f.Files()...)
 	}
 	if b.edge != nil {
@@ -165,21 +166,38 @@ func (b *Bundle) Files() []string {
 
 // frontBinds are the addresses that the front opens.
 func (b *Bundle) frontBinds() []string {
-	if f := b.front(); f != nil {
-		return f.Binds()
+	var binds []string
+	for _, f := range b.fronts() {
+		binds = append(binds, f.Binds()...)
 	}
-	return nil
+	return binds
 }
 
-func (b *Bundle) front() front {
-	switch {
-	case b.haproxy != nil:
-		return b.haproxy
-	case b.nginx != nil:
-		return b.nginx
-	default:
-		return nil
+// fronts are what there is of it, balancers first.
+func (b *Bundle) fronts() []front {
+	var out []front
+	if b.haproxy != nil {
+		out = append(out, b.haproxy)
 	}
+	for _, c := range []*nginx.Config{b.stream, b.web} {
+		if c != nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// nginx reads a file of nginx's and what it includes, which counts as a part
+// of it.
+func (b *Bundle) nginx(name, path string, data []byte) (*nginx.Config, error) {
+	return nginx.Load(path, data, nginxconf.Source{
+		Glob: filepath.Glob,
+		ReadFile: func(path string) ([]byte, error) {
+			more, err := os.ReadFile(path)
+			b.data[name] = append(b.data[name][:len(b.data[name]):len(b.data[name])], more...)
+			return more, err
+		},
+	})
 }
 
 // Redirect is where a path under the bundle's state directory lies when state
@@ -198,8 +216,7 @@ func (b *Bundle) Redirect(path, state string) string {
 // Development are the files that may be made when they are missing, as far as
 // the roles that were read need them.
 func (b *Bundle) Development(stateDir string) []state.Item {
-	f := b.front()
-	tls := b.edge != nil || f != nil && len(f.Files()) > 0
+	tls := b.edge != nil || slices.ContainsFunc(b.fronts(), func(f front) bool { return len(f.Files()) > 0 })
 	var items []state.Item
 	for _, d := range b.Lock.Development {
 		kind := state.Kind(d.Kind)
@@ -217,11 +234,21 @@ func (b *Bundle) Kas() *kas.Config { return b.kas }
 // Edge is the bundle's edge.yaml, nil if the role has none.
 func (b *Bundle) Edge() *edge.Config { return b.edge }
 
+// challengePort is where ACME challenges and redirects are answered, which is
+// not where clients are served.
+const challengePort = 80
+
 // Entrance is the address in the files where clients connect: the front's, or
 // the edge's where somebody else's balancer stands in front.
 func (b *Bundle) Entrance() (string, bool) {
-	if f := b.front(); f != nil && len(f.Binds()) > 0 {
-		return f.Binds()[0], true
+	binds := b.frontBinds()
+	for _, address := range binds {
+		if p, ok := port(address); ok && p != challengePort {
+			return address, true
+		}
+	}
+	if len(binds) > 0 {
+		return binds[0], true
 	}
 	if b.edge != nil {
 		return b.edge.Binds()[0], true

@@ -7,6 +7,7 @@ import (
 
 	"kasgen/runtime/host"
 	"kasgen/runtime/kas"
+	"kasgen/runtime/nginx"
 )
 
 // part is a file of the bundle as a role that can be made. A bundle that is
@@ -42,9 +43,14 @@ func (b *Bundle) parts() []part {
 		parts = append(parts, part{name: "haproxy", data: b.data[haproxyFile], files: b.haproxy.Files(), front: true,
 			make: func(ctx context.Context, h *host.Host, _ *Running) (server, error) { return b.haproxy.New(ctx, h) }})
 	}
-	if b.nginx != nil {
-		parts = append(parts, part{name: "nginx stream", data: b.data[streamFile], files: b.nginx.Files(), front: true,
-			make: func(ctx context.Context, h *host.Host, _ *Running) (server, error) { return b.nginx.New(ctx, h) }})
+	for _, n := range []struct {
+		name, file string
+		config     *nginx.Config
+	}{{"nginx stream", streamFile, b.stream}, {"nginx", webFile, b.web}} {
+		if n.config != nil {
+			parts = append(parts, part{name: n.name, data: b.data[n.file], files: n.config.Files(), front: true,
+				make: func(ctx context.Context, h *host.Host, _ *Running) (server, error) { return n.config.New(ctx, h) }})
+		}
 	}
 	return parts
 }

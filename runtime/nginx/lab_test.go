@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"kasgen/internal/nginxconf"
 	"kasgen/runtime/balancer/balancertest"
 )
 
@@ -16,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // embedded runs text on the balancer.
 func embedded(t testing.TB, text string) func(bind string) string {
 	t.Helper()
-	c, err := Load("nginx.conf", []byte(text))
+	c, err := Load("nginx.conf", []byte(text), nginxconf.Source{})
 	if err != nil {
 		t.Fatal(err)
 	}

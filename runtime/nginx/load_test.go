@@ -14,6 +14,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"kasgen/internal/diag"
+	"kasgen/internal/nginxconf"
 	"kasgen/runtime/balancer"
 )
 
@@ -34,7 +35,7 @@ func TestFindings(t *testing.T) {
 				t.Fatal(err)
 			}
 			in := a.Files[0]
-			c, err := Load(in.Name, in.Data)
+			c, err := Load(in.Name, in.Data, nginxconf.Source{})
 			var fs diag.Findings
 			if err == nil {
 				fs = c.Warnings()
@@ -66,7 +67,7 @@ func TestBindsAndFiles(t *testing.T) {
 	t.Parallel()
 	c, err := Load("n", []byte(`events {} stream {
  ssl_certificate /a.pem; ssl_certificate_key /a.key; worker_rlimit_nofile_is_not_here_on_purpose "";
-}`))
+}`), nginxconf.Source{})
 	if err == nil || c != nil {
 		t.Fatal("an unknown directive was accepted")
 	}
@@ -74,7 +75,7 @@ func TestBindsAndFiles(t *testing.T) {
  ssl_certificate /a.pem; ssl_certificate_key /a.key; ssl_protocols TLSv1.2 TLSv1.3;
  server { listen 443 ssl reuseport; listen [::]:443 ssl so_keepalive=30s::5; proxy_pass [::1]:1; }
  server { listen 127.0.0.1:8443 ssl backlog=100; ssl_certificate /b.pem; ssl_certificate_key /b.pem; proxy_pass localhost:1; }
-}`))
+}`), nginxconf.Source{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,28 +90,11 @@ func TestBindsAndFiles(t *testing.T) {
 	}
 }
 
-func TestDuration(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]time.Duration{
-		"0": 0, "5": 5 * time.Second, "5ms": 5 * time.Millisecond, "1h30m": 90 * time.Minute, "1m 30s": 90 * time.Second,
-		"1m30": 90 * time.Second, "1d": 24 * time.Hour, "1M": 30 * 24 * time.Hour, "1y": 365 * 24 * time.Hour, "2w": 14 * 24 * time.Hour,
-	} {
-		if got, err := parseDuration(in); err != nil || got != want {
-			t.Errorf("%s: %v, %v, want %v", in, got, err, want)
-		}
-	}
-	for _, in := range []string{"", "s", "1x", "-1", "1.5s", "30s 1m", "5 5", "1s1s", "99999999999999999999", "9999999999999y"} {
-		if got, err := parseDuration(in); err == nil {
-			t.Errorf("%q is %v, want an error", in, got)
-		}
-	}
-}
-
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte("events {} stream { map $remote_addr $x { hostnames; *.a 1.2.3.4:1; ~b c; default $y; } map $x $y { a b; } upstream c { server 1.2.3.4:5 weight=2; hash $remote_addr; } server { listen 80 ssl; proxy_pass $x; } }"))
 	f.Add([]byte("events {} stream { map a${b}c $d { \\default ${; } server { listen [::1]:1 so_keepalive=1:2:3; proxy_pass $d; } }"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if c, err := Load("n", data); err == nil {
+		if c, err := Load("n", data, nginxconf.Source{}); err == nil {
 			_, _ = c.Binds(), c.Files()
 		}
 	})
@@ -122,7 +106,7 @@ func TestMap(t *testing.T) {
  map $remote_addr $name { hostnames; default 1.1.1.1:1; 192.0.2.1 1.1.1.1:2; 192.0.* 1.1.1.1:3; *.2.3 1.1.1.1:4; ~^10\. $inner; }
  map $remote_addr $inner { 10.0.0.1 1.1.1.1:5; default 1.1.1.1:6; }
  server { listen 80; proxy_pass $name; }
-}`))
+}`), nginxconf.Source{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"kasgen/internal/nginxconf"
 	"kasgen/runtime/balancer"
+	"kasgen/runtime/nginx/directive"
 )
 
 // settings is the directives that stream{} hands down to server{}.
@@ -68,19 +69,19 @@ func (l *loader) setting(s scope, d *nginxconf.Directive) bool {
 	first := !s.seen[name]
 	s.seen[name] = true
 	if !first && !slices.Contains([]string{"ssl_certificate", "ssl_certificate_key", "set_real_ip_from", "access_log", "error_log"}, name) {
-		l.add(codeDuplicate, d.Name.Pos, fmt.Sprintf("%q is duplicate", name), "nginx takes it once in a block", "remove one of them")
+		l.Add(directive.Duplicate, d.Name.Pos, fmt.Sprintf("%q is duplicate", name), "nginx takes it once in a block", "remove one of them")
 	}
 	switch name {
 	case "ssl_preread":
-		s.preread = l.flag(d)
+		s.preread = l.Flag(d)
 	case "preread_timeout":
 		l.limit(d, &s.prereadTimeout)
 	case "preread_buffer_size":
-		if l.simple(d, 1, 1) {
-			s.prereadSize = l.size(d.Args[0])
+		if l.Simple(d, 1, 1) {
+			s.prereadSize = l.peekSize(d.Args[0])
 		}
 	case "proxy_protocol":
-		s.sendProxy = l.flag(d)
+		s.sendProxy = l.Flag(d)
 	case "proxy_protocol_timeout":
 		l.limit(d, &s.headerTimeout)
 	case "proxy_connect_timeout":
@@ -88,18 +89,18 @@ func (l *loader) setting(s scope, d *nginxconf.Directive) bool {
 	case "proxy_timeout":
 		l.limit(d, &s.idle)
 	case "proxy_socket_keepalive":
-		s.keepAlive = l.flag(d)
+		s.keepAlive = l.Flag(d)
 	case "proxy_half_close":
-		s.halfClose = l.flag(d)
+		s.halfClose = l.Flag(d)
 	case "proxy_next_upstream":
-		s.nextUpstream = l.flag(d)
+		s.nextUpstream = l.Flag(d)
 	case "proxy_next_upstream_tries":
-		if l.simple(d, 1, 1) {
-			s.nextTries = l.number(d.Args[0], d.Args[0].Value, 0, 1<<30)
+		if l.Simple(d, 1, 1) {
+			s.nextTries = l.Number(d.Args[0], d.Args[0].Value, 0, 1<<30)
 		}
 	case "proxy_next_upstream_timeout":
-		if l.simple(d, 1, 1) {
-			s.nextTimeout = l.duration(d.Args[0])
+		if l.Simple(d, 1, 1) {
+			s.nextTimeout = l.Duration(d.Args[0])
 		}
 	case "ssl_handshake_timeout":
 		l.limit(d, &s.handshake)
@@ -108,30 +109,30 @@ func (l *loader) setting(s scope, d *nginxconf.Directive) bool {
 	case "ssl_certificate_key":
 		l.list(d, first, &s.keys)
 	case "ssl_alpn":
-		if l.simple(d, 1, -1) {
+		if l.Simple(d, 1, -1) {
 			s.alpn = values(d.Args)
 		}
 	case "ssl_protocols":
-		if l.simple(d, 1, -1) {
+		if l.Simple(d, 1, -1) {
 			s.minTLS, s.maxTLS = l.versions(d)
 		}
 	case "set_real_ip_from":
 		if first {
 			s.trusted = nil
 		}
-		if l.simple(d, 1, 1) {
-			l.trust(&s.trusted, d.Args[0])
+		if l.Simple(d, 1, 1) {
+			l.Network(&s.trusted, d.Args[0])
 		}
 	case "access_log":
-		if l.simple(d, 1, -1) {
+		if l.Simple(d, 1, -1) {
 			s.log = d.Args[0].Value != "off"
 		}
 	case "tcp_nodelay":
-		if !l.flag(d) && l.simple(d, 1, 1) {
-			l.unsupported(d.Args[0], "the embedded runtime sends at once, as nginx does by default", "remove the line")
+		if !l.Flag(d) && l.Simple(d, 1, 1) {
+			l.Unsupported(d.Args[0], "the embedded runtime sends at once, as nginx does by default", "remove the line")
 		}
 	default:
-		l.simple(d, 1, -1) // in noEffect
+		l.Simple(d, 1, -1) // in noEffect
 	}
 	return true
 }
@@ -146,49 +147,33 @@ var noEffect = [...]string{
 // limit reads a time that nginx waits with, where zero would end everything
 // at once.
 func (l *loader) limit(d *nginxconf.Directive, to *time.Duration) {
-	if !l.simple(d, 1, 1) {
+	if !l.Simple(d, 1, 1) {
 		return
 	}
-	if *to = l.duration(d.Args[0]); *to == 0 && strings.Trim(d.Args[0].Value, "0smhdwMy ") == "" {
-		l.add(codeArguments, d.Args[0].Pos, d.Name.Value+" of zero", "nginx would close every connection at once", "write how long to wait")
+	if *to = l.Duration(d.Args[0]); *to == 0 && strings.Trim(d.Args[0].Value, "0smhdwMy ") == "" {
+		l.Add(directive.Arguments, d.Args[0].Pos, d.Name.Value+" of zero", "nginx would close every connection at once", "write how long to wait")
 	}
 }
 
-func (l *loader) size(w nginxconf.Word) int {
-	text, factor := w.Value, 1
-	if n := len(text); n > 0 {
-		switch text[n-1] {
-		case 'k', 'K':
-			text, factor = text[:n-1], 1<<10
-		case 'm', 'M':
-			text, factor = text[:n-1], 1<<20
-		}
+func (l *loader) peekSize(w nginxconf.Word) int {
+	n := l.Size(w, 1)
+	if n > maxPeek {
+		l.Arguments(w, "%q is larger than %d", w.Value, maxPeek)
+		return maxPeek
 	}
-	return l.number(w, text, 1, 1<<10) * factor
+	return int(n)
 }
+
+// maxPeek bounds, in bytes, what is kept of every client that says nothing.
+const maxPeek = 1 << 30
 
 func (l *loader) list(d *nginxconf.Directive, first bool, to *[]nginxconf.Word) {
 	if first {
 		*to = nil
 	}
-	if l.simple(d, 1, 1) {
+	if l.Simple(d, 1, 1) {
 		*to = append((*to)[:len(*to):len(*to)], d.Args[0])
 	}
-}
-
-func (l *loader) trust(to *[]netip.Prefix, w nginxconf.Word) {
-	p, err := netip.ParsePrefix(w.Value)
-	if err != nil {
-		var a netip.Addr
-		if a, err = netip.ParseAddr(w.Value); err == nil {
-			p = netip.PrefixFrom(a, a.BitLen())
-		}
-	}
-	if err != nil {
-		l.arguments(w, "%q is not an address or a network", w.Value)
-		return
-	}
-	*to = append((*to)[:len(*to):len(*to)], p.Masked())
 }
 
 // versions wants neighbours: crypto/tls has a range.
@@ -198,7 +183,7 @@ func (l *loader) versions(d *nginxconf.Directive) (low, high uint16) {
 	for _, w := range d.Args {
 		v, ok := known[w.Value]
 		if !ok {
-			l.unknown(w, "ssl_protocols", sortedKeys(known))
+			l.Unknown(w, "ssl_protocols", sortedKeys(known))
 			return 0, 0
 		}
 		got = append(got, v)
@@ -207,7 +192,7 @@ func (l *loader) versions(d *nginxconf.Directive) (low, high uint16) {
 	got = slices.Compact(got)
 	low, high = got[0], got[len(got)-1]
 	if int(high-low) != len(got)-1 {
-		l.unsupported(d.Args[0], "the versions have a gap, and Go's TLS has a range", "write neighbouring versions")
+		l.Unsupported(d.Args[0], "the versions have a gap, and Go's TLS has a range", "write neighbouring versions")
 	}
 	return low, high
 }
@@ -215,7 +200,7 @@ func (l *loader) versions(d *nginxconf.Directive) (low, high uint16) {
 // terms is how TLS is ended.
 func (l *loader) terms(s *settings, at nginxconf.Word) *balancer.ServerTLS {
 	if len(s.certificates) == 0 || len(s.certificates) != len(s.keys) {
-		l.add(codeIncomplete, at.Pos, "listen ssl wants ssl_certificate and ssl_certificate_key in pairs", "TLS cannot be ended without", "add them")
+		l.Add(directive.Incomplete, at.Pos, "listen ssl wants ssl_certificate and ssl_certificate_key in pairs", "TLS cannot be ended without", "add them")
 		return nil
 	}
 	t := &balancer.ServerTLS{ALPN: s.alpn, RequireALPN: true, Min: s.minTLS, Max: s.maxTLS}

@@ -9,12 +9,15 @@ import (
 
 	"kasgen/internal/nginxconf"
 	"kasgen/runtime/balancer"
+	"kasgen/runtime/nginx/directive"
+	"kasgen/runtime/nginx/upstream"
 )
 
 // stream reads the block: first what others refer to, then what applies to
 // every server wherever it is written, then the servers.
 func (l *loader) stream(d *nginxconf.Directive) {
-	l.maps, l.upstreams = map[string]*mapping{}, map[string]*upstream{}
+	l.maps, l.upstreams = map[string]*streamMap{}, map[string]*upstream.Upstream{}
+	upstreams := upstream.Reader{Reader: &l.Reader}
 	base := defaults()
 	top := scope{settings: &base, seen: map[string]bool{}}
 	var servers []*nginxconf.Directive
@@ -23,18 +26,19 @@ func (l *loader) stream(d *nginxconf.Directive) {
 		case "map":
 			l.declare(s)
 		case "upstream":
-			l.upstream(s)
+			upstreams.Read(s, l.upstreams)
 		case "server":
 			servers = append(servers, s)
 		case "log_format":
-			l.simple(s, 2, -1) // the log's form is the host's
-		case "include":
-			l.unsupported(s.Name, "a file must mean the same wherever it is read", "write the included lines in this file")
+			l.Simple(s, 2, -1) // the log's form is the host's
 		default:
 			if !l.setting(top, s) {
-				l.unknown(s.Name, "stream", append(settingNames[:len(settingNames):len(settingNames)], "map", "upstream", "server", "log_format"))
+				l.Unknown(s.Name, "stream", append(settingNames[:len(settingNames):len(settingNames)], "map", "upstream", "server", "log_format"))
 			}
 		}
+	}
+	for _, name := range sortedKeys(l.upstreams) {
+		l.config.Pools = append(l.config.Pools, l.upstreams[name].Pool)
 	}
 	for _, name := range sortedKeys(l.maps) {
 		l.read(l.maps[name])
@@ -44,12 +48,12 @@ func (l *loader) stream(d *nginxconf.Directive) {
 		l.server(s, base)
 	}
 	if len(servers) == 0 {
-		l.add(codeIncomplete, d.Name.Pos, "stream{} has no server", "nothing would listen", "add a server block")
+		l.Add(directive.Incomplete, d.Name.Pos, "stream{} has no server", "nothing would listen", "add a server block")
 	}
 }
 
 func (l *loader) server(d *nginxconf.Directive, inherited settings) {
-	if !l.block(d, 0) {
+	if !l.Block(d, 0, 0) {
 		return
 	}
 	own := scope{settings: &inherited, seen: map[string]bool{}}
@@ -58,19 +62,19 @@ func (l *loader) server(d *nginxconf.Directive, inherited settings) {
 	for _, s := range d.Block.Directives {
 		switch s.Name.Value {
 		case "listen":
-			if l.simple(s, 1, -1) {
+			if l.Simple(s, 1, -1) {
 				listens = append(listens, s)
 			}
 		case "proxy_pass":
 			if pass != nil {
-				l.add(codeDuplicate, s.Name.Pos, `"proxy_pass" is duplicate`, "nginx takes it once in a server", "remove one of them")
+				l.Add(directive.Duplicate, s.Name.Pos, `"proxy_pass" is duplicate`, "nginx takes it once in a server", "remove one of them")
 			}
-			if l.simple(s, 1, 1) {
+			if l.Simple(s, 1, 1) {
 				pass = s
 			}
 		default:
 			if !l.setting(own, s) {
-				l.unknown(s.Name, "server", append(settingNames[:len(settingNames):len(settingNames)], "listen", "proxy_pass"))
+				l.Unknown(s.Name, "server", append(settingNames[:len(settingNames):len(settingNames)], "listen", "proxy_pass"))
 			}
 		}
 	}
@@ -86,10 +90,10 @@ func (l *loader) server(d *nginxconf.Directive, inherited settings) {
 		f.Name = f.Binds[0].Address
 	}
 	if len(listens) == 0 {
-		l.add(codeIncomplete, d.Name.Pos, `no "listen" is defined for the server`, "no client can reach it", "add a listen line")
+		l.Add(directive.Incomplete, d.Name.Pos, `no "listen" is defined for the server`, "no client can reach it", "add a listen line")
 	}
 	if pass == nil {
-		l.add(codeIncomplete, d.Name.Pos, "no proxy_pass in the server", "a client would have nowhere to go", "add a proxy_pass line")
+		l.Add(directive.Incomplete, d.Name.Pos, "no proxy_pass in the server", "a client would have nowhere to go", "add a proxy_pass line")
 		return
 	}
 	l.route(f, s, pass.Args[0])
@@ -101,12 +105,12 @@ func (l *loader) route(f *balancer.Frontend, s *settings, to nginxconf.Word) {
 	backends := map[string]*balancer.Backend{}
 	possible, known := l.outcomes(to)
 	if !known {
-		for _, p := range l.parts(to) {
-			if p.variable != "" && l.variable(p.variable, to) == nil {
+		for _, p := range l.Parts(to) {
+			if p.Variable != "" && l.variable(p.Variable, to) == nil {
 				return
 			}
 		}
-		l.unsupported(to, "where clients may go must be known before one comes: proxy_pass takes a name, an address, or the variable of a map", "make a map from the variable to upstreams")
+		l.Unsupported(to, "where clients may go must be known before one comes: proxy_pass takes a name, an address, or the variable of a map", "make a map from the variable to upstreams")
 		return
 	}
 	for _, w := range possible {
@@ -142,23 +146,18 @@ func (l *loader) backend(s *settings, w nginxconf.Word) *balancer.Backend {
 		b.SendProxy = 1
 	}
 	if s.keepAlive {
-		b.KeepAlive = systemKeepAlive()
+		b.KeepAlive = directive.SystemKeepAlive()
 	}
 	if up := l.upstreams[w.Value]; up != nil {
-		b.Pool = up.pool
+		b.Pool = up.Pool
 		return b
 	}
-	if err := checkAddress(w.Value); err != nil {
-		l.reference(w, fmt.Sprintf("%q is neither an upstream nor an address (%v)", w.Value, err), w.Value, sortedKeys(l.upstreams))
+	if err := upstream.CheckAddress(w.Value); err != nil {
+		l.Reference(w, fmt.Sprintf("%q is neither an upstream nor an address (%v)", w.Value, err), w.Value, sortedKeys(l.upstreams))
 	}
-	b.Pool = balancer.NewPool(w.Value, balancer.RoundRobin, false, []*balancer.Peer{newPeer(w.Value)})
+	b.Pool = balancer.NewPool(w.Value, balancer.RoundRobin, false, []*balancer.Peer{upstream.NewPeer(w.Value)})
 	l.config.Pools = append(l.config.Pools, b.Pool)
 	return b
-}
-
-// systemKeepAlive turns probes on with the kernel's own intervals.
-func systemKeepAlive() *net.KeepAliveConfig {
-	return &net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: -1}
 }
 
 // listen reads an address and its parameters.
@@ -167,12 +166,12 @@ func (l *loader) listen(f *balancer.Frontend, s *settings, d *nginxconf.Directiv
 	b := &balancer.Bind{Network: "tcp4", KeepLocal: true, Trusted: trusts(s.trusted)}
 	host, port, err := splitListen(at.Value)
 	if err != nil {
-		l.arguments(at, "%q is not an address to listen on: %v", at.Value, err)
+		l.Arguments(at, "%q is not an address to listen on: %v", at.Value, err)
 		return
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
-		l.add(codeArguments, at.Pos, fmt.Sprintf("%q is not an IP address", host), "a name may mean another address tomorrow", "write the address itself")
+		l.Add(directive.Arguments, at.Pos, fmt.Sprintf("%q is not an IP address", host), "a name may mean another address tomorrow", "write the address itself")
 		return
 	}
 	if ip.Is6() {
@@ -181,7 +180,7 @@ func (l *loader) listen(f *balancer.Frontend, s *settings, d *nginxconf.Directiv
 	b.Address = net.JoinHostPort(host, port)
 	for _, other := range append(l.config.Frontends[:len(l.config.Frontends):len(l.config.Frontends)], f) {
 		if slices.ContainsFunc(other.Binds, func(o *balancer.Bind) bool { return o.Address == b.Address }) {
-			l.add(codeDuplicate, at.Pos, fmt.Sprintf("duplicate %q address and port pair", at.Value), "two servers cannot share a stream listener", "change one of the addresses")
+			l.Add(directive.Duplicate, at.Pos, fmt.Sprintf("duplicate %q address and port pair", at.Value), "two servers cannot share a stream listener", "change one of the addresses")
 		}
 	}
 	for _, w := range d.Args[1:] {
@@ -200,44 +199,18 @@ func (l *loader) listenParameter(b *balancer.Bind, s *settings, w nginxconf.Word
 	case "reuseport", "bind":
 		// How the kernel spreads clients over nginx's processes.
 	case "backlog":
-		l.number(w, text, -1, 1<<30) // Go asks for the kernel's maximum
+		l.Number(w, text, -1, 1<<30) // Go asks for the kernel's maximum
 	case "ipv6only":
 		if !ip.Is6() || text != "on" && text != "off" {
-			l.arguments(w, "%q does not fit", w.Value)
+			l.Arguments(w, "%q does not fit", w.Value)
 		} else if text == "off" {
 			b.Network = "tcp"
 		}
 	case "so_keepalive":
-		b.KeepAlive = l.keepAlive(w, text)
+		b.KeepAlive = l.KeepAlive(w, text)
 	default:
-		l.unknown(w, "listen", []string{"proxy_protocol", "ssl", "reuseport", "backlog=", "so_keepalive=", "ipv6only="})
+		l.Unknown(w, "listen", []string{"proxy_protocol", "ssl", "reuseport", "backlog=", "so_keepalive=", "ipv6only="})
 	}
-}
-
-// keepAlive reads on, off, or [idle]:[interval]:[count].
-func (l *loader) keepAlive(w nginxconf.Word, text string) *net.KeepAliveConfig {
-	switch text {
-	case "on":
-		return systemKeepAlive()
-	case "off":
-		return &net.KeepAliveConfig{}
-	}
-	fields := strings.Split(text, ":")
-	if len(fields) != 3 || text == "::" {
-		l.arguments(w, "so_keepalive is on, off or [idle]:[interval]:[count]")
-		return nil
-	}
-	c := systemKeepAlive()
-	if fields[0] != "" {
-		c.Idle = l.duration(nginxconf.Word{Value: fields[0], Pos: w.Pos})
-	}
-	if fields[1] != "" {
-		c.Interval = l.duration(nginxconf.Word{Value: fields[1], Pos: w.Pos})
-	}
-	if fields[2] != "" {
-		c.Count = l.number(w, fields[2], 1, 127)
-	}
-	return c
 }
 
 // splitListen knows PORT, ADDRESS:PORT and *:PORT.
@@ -245,7 +218,7 @@ func splitListen(text string) (host, port string, err error) {
 	if !strings.Contains(text, ":") {
 		text = "*:" + text
 	}
-	if err := checkAddress(text); err != nil {
+	if err := upstream.CheckAddress(text); err != nil {
 		return "", "", err
 	}
 	host, port, err = net.SplitHostPort(text)

@@ -1,4 +1,4 @@
-package nginx
+package directive
 
 import (
 	"errors"
@@ -20,9 +20,9 @@ var units = [...]struct {
 
 var errDuration = errors.New("want a number of seconds, or numbers with y, M, w, d, h, m, s, ms from long to short")
 
-// parseDuration reads nginx's times: "90" and "1m 30s" and "1m30s" are the
+// ParseDuration reads nginx's times: "90" and "1m 30s" and "1m30s" are the
 // same.
-func parseDuration(text string) (time.Duration, error) {
+func ParseDuration(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, errDuration
 	}
