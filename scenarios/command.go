@@ -23,7 +23,7 @@ import (
 )
 
 // Commands are the commands that this room owns.
-func Commands(streams cli.IO) []*cobra.Command { return []*cobra.Command{demoCommand(streams)} }
+func Commands(streams cli.IO) []*cobra.Command { return []*cobra.Command{demoCommand(streams), scenarioCommand(streams)} }
 
 // demoOptions are the flags of `kasgen demo`.
 type demoOptions struct {

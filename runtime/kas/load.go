@@ -10,7 +10,6 @@ import (
 
 	"kasgen/internal/diag"
 	"kasgen/internal/kasconf"
-	"kasgen/runtime/kas/proxy"
 )
 
 // Config is a kas-config.yaml that can be run.
@@ -100,15 +99,11 @@ func (c *Config) GitLab() (address, secretFile string) {
 	return c.file.Gitlab.Address, c.file.Gitlab.AuthenticationSecretFile
 }
 
-// PathPrefix is the path of the Kubernetes API proxy, with a slash at either
-// end; "" if there is none.
-func (c *Config) PathPrefix() string {
-	k := c.file.Agent.KubernetesAPI
-	if k == nil {
-		return ""
+// Proxied are the listeners that a balancer sends clients to: the one for
+// agents, and the Kubernetes API proxy's, "" if there is none.
+func (c *Config) Proxied() (agents, kubernetes string) {
+	if k := c.file.Agent.KubernetesAPI; k != nil {
+		kubernetes = k.Listen.Address
 	}
-	return proxy.CleanPrefix(k.URLPathPrefix)
+	return c.file.Agent.Listen.Address, kubernetes
 }
-
-// WebSocket says whether agents may connect by WebSocket.
-func (c *Config) WebSocket() bool { return c.file.Agent.Listen.Websocket }

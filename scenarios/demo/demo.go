@@ -79,6 +79,16 @@ func Try(ctx context.Context, l *lab.Lab, target operation.Target, tell func(Cel
 	return cells
 }
 
+// One runs one operation through an agent.
+func One(ctx context.Context, l *lab.Lab, target operation.Target, a lab.Agent, name string, tr operation.Transport) Cell {
+	for _, op := range operation.All() {
+		if op.Name == name {
+			return try(ctx, l, target, a, op, tr)
+		}
+	}
+	return Cell{Operation: name, Agent: a.Name, Transport: string(tr), Result: Fail, Reason: "there is no such operation"}
+}
+
 func try(ctx context.Context, l *lab.Lab, target operation.Target, a lab.Agent, op operation.Operation, tr operation.Transport) Cell {
 	c := Cell{Operation: op.Name, Agent: a.Name, Transport: string(tr), Result: Pass}
 	if tr == operation.Plain {

@@ -19,34 +19,41 @@ import (
 
 // startFront puts a stand-in of somebody else's balancer before a listener of
 // the bundle, and returns where it listens.
-func (l *Lab) startFront(ctx context.Context, n name, backend string, log *slog.Logger) (string, error) {
+func (l *Lab) startFront(ctx context.Context, n name, backend string, o Options) (string, error) {
 	cert := filepath.Join(l.dir, "front", n.Name+".crt")
 	items := []state.Item{{Path: l.caFile, Kind: state.CA}, {Path: cert, Kind: state.Certificate, Names: []string{n.Name}}}
 	if _, err := state.Ensure(items); err != nil {
 		return "", err
 	}
-	if n.Front.Kind == "external-tcp" {
-		return l.startTCP(ctx, n, backend, state.CombinedPath(cert), log)
+	if o.Model == nil && n.Front.Kind == "external-tcp" {
+		return l.startTCP(ctx, n, backend, state.CombinedPath(cert), o.Log)
 	}
 	pair, err := tls.LoadX509KeyPair(cert, state.KeyPath(cert))
 	if err != nil {
 		return "", err
 	}
-	o := httpbalancer.Options{Kind: httpbalancer.HTTP1, Certificate: pair, Backend: backend, Dial: l.dial, Log: log}
-	if n.Front.Kind == "external-http2" {
-		o.Kind = httpbalancer.HTTP2
+	b := httpbalancer.Options{Kind: httpbalancer.HTTP1, Certificate: pair, Backend: backend, Dial: l.dial, Log: o.Log}
+	if n.Front != nil && n.Front.Kind == "external-http2" {
+		b.Kind = httpbalancer.HTTP2
 	}
-	if n.Front.TLS == "reencrypt" {
+	if o.Model != nil {
+		b.Kind, b.Life = o.Model.Kind, o.Model.Life()
+	}
+	switch {
+	case o.Direct:
+		agents, kubernetes := l.bundle.Kas().Proxied()
+		b.Backend, b.Paths = agents, []httpbalancer.Path{{Prefix: n.PathPrefix, Backend: kubernetes}}
+	case n.Front == nil || n.Front.TLS == "reencrypt":
 		roots := x509.NewCertPool()
 		roots.AppendCertsFromPEM(l.caPEM)
-		o.BackendTLS = &tls.Config{RootCAs: roots, ServerName: n.Name, MinVersion: tls.VersionTLS12}
+		b.BackendTLS = &tls.Config{RootCAs: roots, ServerName: n.Name, MinVersion: tls.VersionTLS12}
 	}
-	b, err := httpbalancer.Start(o)
+	running, err := httpbalancer.Start(b)
 	if err != nil {
 		return "", err
 	}
-	l.closers = append(l.closers, b.Close)
-	return b.Addr().String(), nil
+	l.closers = append(l.closers, running.Close)
+	return running.Addr().String(), nil
 }
 
 // startTCP runs a TCP balancer that does what the listener expects.

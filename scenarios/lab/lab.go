@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -22,9 +21,9 @@ import (
 	kasgenruntime "kasgen/runtime"
 	"kasgen/runtime/host"
 	"kasgen/runtime/state"
-	"kasgen/scenarios/lab/agent"
 	"kasgen/scenarios/lab/cluster"
 	"kasgen/scenarios/lab/gitlab"
+	"kasgen/scenarios/lab/httpbalancer"
 )
 
 // Options say what a lab is made of.
@@ -38,6 +37,14 @@ type Options struct {
 	Cluster *rest.Config
 	// Limit is how long an agent may take to connect; 0 is a minute.
 	Limit time.Duration
+	// TryAll starts an agent by each way, also by those that the bundle does
+	// not carry; one that does not connect within Limit is in Absent.
+	TryAll bool
+	// Model, if not nil, stands before kas's name in place of the balancer that
+	// the bundle asks for. Direct has it choose by path between kas's own
+	// listeners, past everything else in the bundle.
+	Model  *httpbalancer.Model
+	Direct bool
 }
 
 // Agent is an agent of the lab by the way in which it reaches kas.
@@ -49,7 +56,8 @@ type Agent struct {
 
 // Lab is a running bundle with everything around it.
 type Lab struct {
-	Agents []Agent
+	Agents []Agent           // that are connected
+	Absent map[string]string // why others are not, by name
 
 	dir      string
 	bundle   *kasgenruntime.Bundle
@@ -84,7 +92,7 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	roles, drain := context.WithCancel(ctx)
 	around, stop := context.WithCancel(context.WithoutCancel(ctx))
 	starting := context.AfterFunc(ctx, stop)
-	l := &Lab{bundle: b, redirect: NewRedirect(o.Tell), seen: newSeen(), drain: drain, stop: stop}
+	l := &Lab{Absent: map[string]string{}, bundle: b, redirect: NewRedirect(o.Tell), seen: newSeen(), drain: drain, stop: stop}
 	defer func() {
 		if err == nil {
 			return
@@ -166,10 +174,10 @@ func (l *Lab) startGitLab(ctx context.Context, o Options) error {
 		return err
 	}
 	l.job = token()
-	if l.Carries().Agents.WSS == lockfile.Yes {
+	if o.TryAll || l.Carries().Agents.WSS == lockfile.Yes {
 		l.Agents = append(l.Agents, Agent{Name: string(wss), ID: 1, token: token()})
 	}
-	if l.Carries().Agents.GRPCS == lockfile.Yes {
+	if o.TryAll || l.Carries().Agents.GRPCS == lockfile.Yes {
 		l.Agents = append(l.Agents, Agent{Name: string(grpcs), ID: 2, token: token()})
 	}
 	g, err := gitlab.Start(ctx, l.gitlabOptions(secret, o.Log))
@@ -206,56 +214,20 @@ func (l *Lab) startRoles(ctx context.Context, o Options) error {
 	}
 	l.roles.Go(func() error { return r.Serve(ctx) })
 	for _, n := range l.names {
-		at, err := l.redirect.Address(n.Listeners[0])
-		if err != nil {
-			return err
+		at := ""
+		if !o.Direct {
+			if at, err = l.redirect.Address(n.Listeners[0]); err != nil {
+				return err
+			}
 		}
-		if n.Front != nil {
-			if at, err = l.startFront(ctx, n, at, o.Log); err != nil {
+		if n.Front != nil || o.Model != nil {
+			if at, err = l.startFront(ctx, n, at, o); err != nil {
 				return err
 			}
 		}
 		l.redirect.Name(n.hostport(), at)
 		if n.serves(kubernetesAPI) {
 			l.server = at
-		}
-	}
-	return nil
-}
-
-// startAgents connects one agent by each way and waits for them.
-func (l *Lab) startAgents(ctx context.Context, o Options) error {
-	config := o.Cluster
-	if l.cluster != nil {
-		config = l.cluster.RESTConfig()
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(l.caPEM)
-	for _, a := range l.Agents {
-		url := "grpcs://" + l.names.of(traffic(a.Name)).hostport()
-		if a.Name == "wss" {
-			url = "wss://" + l.names.of(traffic(a.Name)).hostport() + "/"
-		}
-		options := agent.Options{KasURL: url, Token: a.token, RootCAs: roots, Cluster: config, Log: slog.New(ending{o.Log.Handler(), &l.ended}),
-			Dial: l.dial, Version: "v18.5.0", PodName: a.Name + "-agent", PodNamespace: "gitlab-agent"}
-		if o.Cluster != nil {
-			// A real API server tells nobody; what it answered to the agent does.
-			options.OnRequest = func(r agent.Request) { l.seen.note(r.UserAgent, r.UpgradeAnswered) }
-		}
-		ag, err := agent.New(options)
-		if err != nil {
-			return err
-		}
-		l.work.Go(func() error { return ignoreCanceled(ag.Run(ctx)) })
-		wait := cmp.Or(o.Limit, time.Minute)
-		limit := time.NewTimer(wait)
-		select {
-		case <-ag.Ready():
-			limit.Stop()
-		case <-limit.C:
-			return fmt.Errorf("the %s agent has not connected within %s", a.Name, wait)
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 	return nil

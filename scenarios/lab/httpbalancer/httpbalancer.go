@@ -34,11 +34,16 @@ const (
 type Options struct {
 	Kind        Kind
 	Certificate tls.Certificate
-	Backend     string      // host:port, as Dial knows it
-	BackendTLS  *tls.Config // nil: cleartext
+	Backend     string        // host:port, as Dial knows it
+	Paths       []Path        // that go elsewhere, the longest prefix first
+	Life        time.Duration // of an upgraded connection; 0: as long as it likes
+	BackendTLS  *tls.Config   // nil: cleartext
 	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
 	Log         *slog.Logger
 }
+
+// Path sends what is below a prefix to another backend, without the prefix.
+type Path struct{ Prefix, Backend string }
 
 // Balancer is a running one.
 type Balancer struct {
@@ -64,10 +69,10 @@ func Start(o Options) (*Balancer, error) {
 	}
 	log := slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)
 	proxy := &httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { rewrite(r, o.Kind, &url.URL{Scheme: scheme, Host: o.Backend}) },
+		Rewrite:   func(r *httputil.ProxyRequest) { rewrite(r, o, scheme) },
 		Transport: b.transport, FlushInterval: -1, ErrorLog: log,
 	}
-	b.server = &http.Server{Handler: proxy, ReadHeaderTimeout: headLimit, ErrorLog: log,
+	b.server = &http.Server{Handler: limited(proxy, o.Life), ReadHeaderTimeout: headLimit, ErrorLog: log,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{o.Certificate}, MinVersion: tls.VersionTLS12}}
 	go func() { b.done <- b.server.ServeTLS(ln, "", "") }()
 	return b, nil
@@ -89,14 +94,37 @@ func transport(o Options) *http.Transport {
 	return t
 }
 
-// rewrite keeps the client's Host and takes away the upgrades that the kind
-// does not pass.
-func rewrite(r *httputil.ProxyRequest, kind Kind, to *url.URL) {
+// limited ends upgraded connections when their time is over.
+func limited(next http.Handler, life time.Duration) http.Handler {
+	if life == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			ctx, cancel := context.WithTimeout(r.Context(), life)
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// rewrite chooses the backend, keeps the client's Host and takes away the
+// upgrades that the kind does not pass.
+func rewrite(r *httputil.ProxyRequest, o Options, scheme string) {
+	to := &url.URL{Scheme: scheme, Host: o.Backend}
+	for _, p := range o.Paths {
+		if rest, ok := strings.CutPrefix(r.In.URL.Path, p.Prefix+"/"); ok {
+			to.Host = p.Backend
+			r.Out.URL.Path, r.Out.URL.RawPath = "/"+rest, ""
+			break
+		}
+	}
 	r.SetURL(to)
 	r.Out.Host = r.In.Host
 	r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 	r.SetXForwarded()
-	if kind != HTTP1 || !strings.EqualFold(r.Out.Header.Get("Upgrade"), "websocket") {
+	if o.Kind != HTTP1 || !strings.EqualFold(r.Out.Header.Get("Upgrade"), "websocket") {
 		r.Out.Header.Del("Upgrade")
 		r.Out.Header.Del("Connection")
 	}

@@ -1,0 +1,144 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"kasgen/generator"
+	"kasgen/generator/spec"
+	"kasgen/internal/diag"
+	"kasgen/scenarios/demo"
+	"kasgen/scenarios/lab"
+	"kasgen/scenarios/lab/cluster"
+	"kasgen/scenarios/operation"
+)
+
+// Cell is one kind of traffic in one scenario.
+type Cell struct {
+	Scenario string  `json:"scenario"`
+	Title    string  `json:"title"`
+	Traffic  Traffic `json:"traffic"`
+	Want     Outcome `json:"want"`
+	Got      Outcome `json:"got"`
+	Pass     bool    `json:"pass"` // Got is Want
+	Model    string  `json:"model"`
+	Reason   string  `json:"reason"` // why not yes
+}
+
+// agentLimit is how long an agent that may not come through is waited for. One
+// that does takes some tenths of a second.
+const agentLimit = 8 * time.Second
+
+// Run renders, runs and tries a scenario. Everything is gone when it returns.
+func Run(ctx context.Context, s Scenario, version string, log *slog.Logger) (cells []Cell, err error) {
+	read, findings := spec.Read(s.Name+".txtar:kasgen.yaml", s.Spec, nil)
+	if read == nil {
+		return s.impossible(findings), nil
+	}
+	b, err := generator.Render(read)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "kasgen-scenario-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if fault := os.RemoveAll(dir); err == nil {
+			err = fault
+		}
+	}()
+	if _, err := b.Write(filepath.Join(dir, "bundle"), false); err != nil {
+		return nil, err
+	}
+	l, err := lab.Start(ctx, lab.Options{Bundle: filepath.Join(dir, "bundle"), Version: version, Log: log, Tell: func(string, string) {},
+		TryAll: true, Limit: agentLimit, Model: s.Model(), Direct: s.Direct})
+	if err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", s.Name, err)
+	}
+	defer func() {
+		if fault := l.Close(); err == nil {
+			err = fault
+		}
+	}()
+	return s.try(ctx, l), nil
+}
+
+// impossible is what comes of a spec that is refused: what is expected, if it
+// is for the reason that the file names.
+func (s Scenario) impossible(findings diag.Findings) []Cell {
+	var why []string
+	known := false
+	for _, f := range findings {
+		if f.Severity == diag.Error {
+			why = append(why, f.What+": "+f.Why)
+			known = known || f.Code == s.Code
+		}
+	}
+	cells := s.cells()
+	for i := range cells {
+		cells[i].Got, cells[i].Reason = Impossible, strings.Join(why, "; ")
+		cells[i].Pass = cells[i].Want == Impossible && known
+	}
+	return cells
+}
+
+func (s Scenario) cells() []Cell {
+	var cells []Cell
+	for _, t := range All() {
+		c := Cell{Scenario: s.Name, Title: s.Title, Traffic: t, Want: s.Expect.Of(t), Got: No}
+		if m := s.Model(); m != nil {
+			c.Model = m.Name
+		}
+		cells = append(cells, c)
+	}
+	return cells
+}
+
+// try sees what comes of each kind of traffic. kubectl's kinds are tried
+// through the first agent that there is.
+func (s Scenario) try(ctx context.Context, l *lab.Lab) []Cell {
+	cells := s.cells()
+	for i := range cells {
+		c := &cells[i]
+		switch c.Traffic {
+		case WSS, GRPCS:
+			c.Got, c.Reason = Yes, ""
+			if why, absent := l.Absent[strings.Fields(string(c.Traffic))[0]]; absent {
+				c.Got, c.Reason = No, why
+			}
+		case Proxy:
+			c.kubectl(ctx, l, "get", operation.Plain)
+		case SPDY:
+			c.kubectl(ctx, l, "exec", operation.SPDY)
+		case WebSocket:
+			c.kubectl(ctx, l, "exec", operation.WebSocket)
+		}
+		c.Reason = strings.Join(strings.Fields(c.Reason), " ")
+		c.Pass = c.Got == c.Want
+	}
+	return cells
+}
+
+func (c *Cell) kubectl(ctx context.Context, l *lab.Lab, name string, tr operation.Transport) {
+	if len(l.Agents) == 0 {
+		c.Reason = "no agent is connected"
+		return
+	}
+	target := operation.Target{Namespace: cluster.Namespace, Pod: cluster.Pod, Container: cluster.Container, RemotePort: cluster.ContainerPort}
+	cell := demo.One(ctx, l, target, l.Agents[0], name, tr)
+	c.Reason = cell.Reason
+	switch cell.Result {
+	case demo.Pass:
+		c.Got = Yes
+	case demo.Refused:
+		c.Got = Refused
+	case demo.Fail, demo.Skip:
+		c.Got = No
+	}
+}

@@ -1,0 +1,150 @@
+// Package scenario reads scenario files and runs them: a topology, who stands
+// in front of it, and what must come of each kind of traffic. It knows the lab
+// and nothing of commands. Its law: what a table shows was seen to happen in
+// that run, and what a model of somebody else's balancer had a part in says so.
+package scenario
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/txtar"
+
+	"kasgen/internal/diag"
+	"kasgen/internal/strictyaml"
+	"kasgen/scenarios/lab/httpbalancer"
+)
+
+// Traffic is a column of the table.
+type Traffic string
+
+// The kinds of traffic, in the table's order.
+const (
+	WSS       Traffic = "wss agent"
+	GRPCS     Traffic = "grpcs agent"
+	Proxy     Traffic = "k8s-proxy"
+	SPDY      Traffic = "kubectl SPDY"
+	WebSocket Traffic = "kubectl WebSocket"
+)
+
+// All are the kinds of traffic.
+func All() []Traffic { return []Traffic{WSS, GRPCS, Proxy, SPDY, WebSocket} }
+
+// Outcome is what comes of a kind of traffic.
+type Outcome string
+
+// The outcomes.
+const (
+	Yes        Outcome = "yes"
+	No         Outcome = "no"
+	Refused    Outcome = "refused"    // no, and the client is told why
+	Impossible Outcome = "impossible" // the topology cannot be rendered
+)
+
+func outcomes() []Outcome { return []Outcome{Yes, No, Refused, Impossible} }
+
+// Expect is what the file says must come.
+type Expect struct {
+	WSS       Outcome `json:"wss"`
+	GRPCS     Outcome `json:"grpcs"`
+	Proxy     Outcome `json:"k8sProxy"`
+	SPDY      Outcome `json:"spdy"`
+	WebSocket Outcome `json:"websocket"`
+}
+
+// Of is what must come of t.
+func (e Expect) Of(t Traffic) Outcome {
+	return map[Traffic]Outcome{WSS: e.WSS, GRPCS: e.GRPCS, Proxy: e.Proxy, SPDY: e.SPDY, WebSocket: e.WebSocket}[t]
+}
+
+// Settings are the file's scenario.yaml.
+type Settings struct {
+	Title string `json:"title"`
+	// Balancer is a model of somebody else's that stands before kas's name;
+	// empty: the one that the topology itself has or asks for.
+	Balancer string `json:"balancer"`
+	// Direct has Balancer choose between kas's own listeners by path, with
+	// nothing of kasgen's between.
+	Direct bool   `json:"direct"`
+	Expect Expect `json:"expect"`
+	Code   string `json:"code"` // of the finding, where the topology is impossible
+}
+
+// Scenario is one file.
+type Scenario struct {
+	Name string // of the file, without its ending
+	Text string // for people
+	Settings
+	Spec []byte // kasgen.yaml
+}
+
+// Model is the balancer that the scenario names, nil if none.
+func (s Scenario) Model() *httpbalancer.Model {
+	if m, ok := httpbalancer.Find(s.Balancer); ok {
+		return &m
+	}
+	return nil
+}
+
+// Finding codes of scenario files.
+const (
+	codeParts   = "KAS4101" // a part is missing or unknown
+	codeOutcome = "KAS4102" // a value that is none of those that there are
+)
+
+// Read reads every *.txtar in dir of files, in the order of their names.
+func Read(files fs.FS, dir string) ([]Scenario, error) {
+	names, err := fs.Glob(files, path.Join(dir, "*.txtar"))
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	var all []Scenario
+	var faults diag.Findings
+	for _, name := range names {
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, err
+		}
+		s, found := parse(name, data)
+		all, faults = append(all, s), append(faults, found...)
+	}
+	return all, faults.Err()
+}
+
+func parse(name string, data []byte) (Scenario, diag.Findings) {
+	s := Scenario{Name: strings.TrimSuffix(path.Base(name), ".txtar")}
+	archive := txtar.Parse(data)
+	s.Text = strings.TrimSpace(string(archive.Comment))
+	var faults diag.Findings
+	add := func(code, field, what, why, fix string) {
+		faults.Add(diag.Finding{Code: code, Pos: diag.Pos{File: name}, Field: field, What: what, Why: why, Fix: fix})
+	}
+	parts := map[string][]byte{}
+	for _, f := range archive.Files {
+		if f.Name != "kasgen.yaml" && f.Name != "scenario.yaml" {
+			add(codeParts, f.Name, fmt.Sprintf("the part %q is unknown", f.Name), "nothing would be done with it", "a scenario has kasgen.yaml and scenario.yaml")
+		}
+		parts[f.Name] = f.Data
+	}
+	for _, part := range []string{"kasgen.yaml", "scenario.yaml"} {
+		if len(parts[part]) == 0 {
+			add(codeParts, part, fmt.Sprintf("the part %q is missing", part), "a scenario has kasgen.yaml and scenario.yaml", "add it")
+		}
+	}
+	s.Spec = parts["kasgen.yaml"]
+	_, found := strictyaml.Decode(name+":scenario.yaml", parts["scenario.yaml"], &s.Settings)
+	faults = append(faults, found...)
+	for _, t := range All() {
+		if len(found) == 0 && !slices.Contains(outcomes(), s.Expect.Of(t)) {
+			add(codeOutcome, "expect", fmt.Sprintf("of %s must come %q", t, s.Expect.Of(t)), "every kind of traffic has an outcome", "write yes, no, refused or impossible")
+		}
+	}
+	if s.Balancer != "" && s.Model() == nil {
+		add(codeOutcome, "balancer", fmt.Sprintf("there is no balancer %q", s.Balancer), "models have names", "write one of "+strings.Join(httpbalancer.Names(), ", "))
+	}
+	return s, faults
+}

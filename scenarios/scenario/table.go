@@ -1,0 +1,68 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// WriteTable prints a line for each scenario, a column for each kind of
+// traffic, and below it the reason of each cell that is not yes.
+func WriteTable(w io.Writer, cells []Cell) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(t, "SCENARIO")
+	for _, traffic := range All() {
+		fmt.Fprintf(t, "\t%s", traffic)
+	}
+	fmt.Fprintln(t)
+	failed := 0
+	for i, c := range cells {
+		if i%len(All()) == 0 {
+			fmt.Fprint(t, c.Title)
+			if c.Model != "" {
+				fmt.Fprintf(t, " [model: %s]", c.Model)
+			}
+		}
+		fmt.Fprintf(t, "\t%s", c.Got)
+		if !c.Pass {
+			failed++
+			fmt.Fprintf(t, " (not %s)", c.Want)
+		}
+		if i%len(All()) == len(All())-1 {
+			fmt.Fprintln(t)
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	for _, c := range cells {
+		if c.Got == Yes || c.Reason == "" || c.Got == Impossible && c.Traffic != WSS {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "%s, %s: %s\n", c.Scenario, c.Traffic, c.Reason); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, "\n%d cells: %d as expected, %d not\n", len(cells), len(cells)-failed, failed)
+	return err
+}
+
+// ErrCells says that a cell differs from its scenario's expectation.
+var ErrCells = errors.New("not every cell is as its scenario expects")
+
+// Judge is ErrCells if any cell differs, or if there is none.
+func Judge(cells []Cell) error {
+	for _, c := range cells {
+		if !c.Pass {
+			return fmt.Errorf("%w: %s in %s is %s, not %s", ErrCells, c.Traffic, c.Scenario, c.Got, c.Want)
+		}
+	}
+	if len(cells) == 0 {
+		return fmt.Errorf("%w: there is none", ErrCells)
+	}
+	return nil
+}
