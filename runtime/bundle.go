@@ -45,6 +45,7 @@ const (
 
 // front is what clients reach first, whichever file it came from.
 type front interface {
+	limited
 	Binds() []string
 	Files() []string
 }

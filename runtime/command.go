@@ -18,7 +18,9 @@ import (
 )
 
 // Commands are the commands that this room owns.
-func Commands(streams cli.IO) []*cobra.Command { return []*cobra.Command{runCommand(streams)} }
+func Commands(streams cli.IO) []*cobra.Command {
+	return []*cobra.Command{runCommand(streams), unitsCommand(streams)}
+}
 
 // runOptions are the flags of `kasgen run`.
 type runOptions struct {

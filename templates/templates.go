@@ -7,5 +7,5 @@ import "embed"
 
 // FS holds every template.
 //
-//go:embed haproxy nginx
+//go:embed haproxy nginx systemd
 var FS embed.FS

@@ -3,6 +3,7 @@ package nginx
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"kasgen/internal/nginxconf"
 	"kasgen/runtime/balancer"
@@ -18,6 +19,8 @@ type loader struct {
 	files     []string
 	maps      map[string]*streamMap
 	upstreams map[string]*upstream.Upstream
+
+	connections int // of one worker
 }
 
 func (l *loader) load(f *nginxconf.File) *Config {
@@ -37,7 +40,7 @@ func (l *loader) load(f *nginxconf.File) *Config {
 		l.Add(directive.Incomplete, f.End, `no "stream" and no "http" block`, "the embedded runtime has nothing to do without one of them", "add a block")
 	}
 	// After all of main is read: it says how long both drain.
-	c := &Config{}
+	c := &Config{drain: l.config.Drain, connections: l.connections}
 	for _, d := range f.Directives {
 		switch d.Name.Value {
 		case "stream":
@@ -109,5 +112,9 @@ func (l *loader) event(d *nginxconf.Directive) {
 		l.Unknown(d.Name, "events", known)
 		return
 	}
-	l.Simple(d, 1, 1)
+	if l.Simple(d, 1, 1) && d.Name.Value == "worker_connections" {
+		if n, err := strconv.Atoi(d.Args[0].Value); err == nil {
+			l.connections = n
+		}
+	}
 }

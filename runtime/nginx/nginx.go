@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"kasgen/internal/diag"
 	"kasgen/internal/nginxconf"
@@ -25,6 +26,9 @@ type Config struct {
 	http     *vhost.Config    // nil if there is no http{}
 	files    []string
 	warnings diag.Findings
+
+	drain       time.Duration
+	connections int
 }
 
 // Load reads data, the text of file, and through source what it includes. It
@@ -77,6 +81,12 @@ func (c *Config) Files() []string {
 	}
 	return files
 }
+
+// Limits are how many connections the file allows at once, those to upstreams
+// not counted, 0 if it does not say, and how long streams live on at the end, 0
+// if as long as they like. It is what nginx allows to one worker: here there is
+// one process.
+func (c *Config) Limits() (connections int, drain time.Duration) { return c.connections / 2, c.drain }
 
 // Warnings is what the file could say better.
 func (c *Config) Warnings() diag.Findings { return slices.Clone(c.warnings) }

@@ -187,7 +187,7 @@ func (q *request) rest() {
 
 // Serve serves until ctx is done or a listener fails. Then it closes the
 // listeners, lets requests and upgraded streams go on for the drain time, and
-// ends them.
+// ends them. After Retire it returns when nothing is under way.
 func (s *Server) Serve(ctx context.Context) error {
 	g, soft := errgroup.WithContext(ctx)
 	for _, l := range s.listeners {
@@ -197,6 +197,10 @@ func (s *Server) Serve(ctx context.Context) error {
 		select {
 		case <-soft.Done():
 		case <-s.retired:
+			if s.settle(soft) == nil {
+				s.Close()
+				return nil
+			}
 		}
 		s.Retire()
 		hard, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -223,6 +227,15 @@ func (s *Server) Retire() {
 			l.engine.Retire()
 		}
 	})
+}
+
+// settle waits for what is under way after Retire, or until ctx is done.
+func (s *Server) settle(ctx context.Context) error {
+	var g errgroup.Group
+	for _, l := range s.listeners {
+		g.Go(func() error { return l.engine.Settle(ctx) })
+	}
+	return g.Wait()
 }
 
 // shutdown waits for what is under way, and ends it when ctx is done.

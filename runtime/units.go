@@ -1,0 +1,191 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/tools/txtar"
+
+	"kasgen/internal/cli"
+	"kasgen/runtime/units"
+)
+
+// limited is a configuration that knows how much it serves and how it ends.
+type limited interface {
+	Limits() (connections int, drain time.Duration)
+}
+
+// unitsOptions are the flags of `kasgen units`.
+type unitsOptions struct {
+	output, binary, user string
+	systemd              int
+	one, check           bool
+}
+
+func unitsCommand(streams cli.IO) *cobra.Command {
+	var o unitsOptions
+	cmd := &cobra.Command{
+		Use:   "units DIR",
+		Short: "Write systemd units that run a bundle",
+		Long: `Write systemd units that run the bundle in DIR: a service for each role, hardened,
+with limits from the bundle's files; a socket unit where a role listens below
+port 1024, so that no service needs a privilege; a target for all of them; and
+the user that they run as, for systemd-sysusers.
+
+Without -o the files go to standard output as one txtar stream.`,
+		Example: `  kasgen units /etc/kasgen/bundle -o /etc/systemd/system
+  systemd-sysusers /etc/systemd/system/kasgen.sysusers.conf
+  systemctl daemon-reload && systemctl enable --now kasgen.target`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return writeUnits(streams, args[0], o) },
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.output, "output", "o", "", "directory to write into (default: standard output)")
+	f.StringVar(&o.binary, "binary", "/usr/local/bin/kasgen", "kasgen's path on the machine")
+	f.StringVar(&o.user, "user", "kasgen", "who runs the services")
+	f.IntVar(&o.systemd, "systemd", 252, "version of systemd on the machine; from 253 it reloads services itself")
+	f.BoolVar(&o.one, "one-process", false, "one service for all roles: the edge hands connections to kas inside it")
+	f.BoolVar(&o.check, "check", false, "write nothing; exit 2 if the directory differs")
+	cli.CompleteDir(cmd)
+	return cmd
+}
+
+// userName is what useradd(8) takes.
+var userName = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,30}$`)
+
+func writeUnits(streams cli.IO, dir string, o unitsOptions) error {
+	switch {
+	case !filepath.IsAbs(o.binary):
+		return cli.Usage("--binary %s: systemd wants an absolute path", o.binary)
+	case !userName.MatchString(o.user):
+		return cli.Usage("--user %q: it is a user's name", o.user)
+	case o.check && o.output == "":
+		return cli.Usage("--check compares with a directory: name it with -o")
+	}
+	b, err := Read(dir, All)
+	if err != nil {
+		return cli.Report(streams, cli.Text, err, b.Subjects()...)
+	}
+	at, err := filepath.Abs(dir)
+	if err != nil {
+		return cli.Exit{Code: cli.Failure, Err: err}
+	}
+	files, err := units.Render(units.Options{Binary: filepath.Clean(o.binary), Bundle: at, StateDir: b.Lock.StateDir, User: o.user, Systemd: o.systemd}, b.services(o.one))
+	if err != nil {
+		return cli.Exit{Code: cli.Failure, Err: err}
+	}
+	if o.output == "" {
+		var a txtar.Archive
+		for _, f := range files {
+			a.Files = append(a.Files, txtar.File{Name: f.Name, Data: f.Data})
+		}
+		_, err := streams.Out.Write(txtar.Format(&a))
+		return err
+	}
+	return placeUnits(streams, files, o)
+}
+
+// placeUnits writes what differs, and leaves other files alone.
+func placeUnits(streams cli.IO, files []units.File, o unitsOptions) error {
+	different := false
+	for _, f := range files {
+		path := filepath.Join(o.output, f.Name)
+		old, err := os.ReadFile(path)
+		if err == nil && string(old) == string(f.Data) {
+			continue
+		}
+		what := "changed"
+		if errors.Is(err, os.ErrNotExist) {
+			what = "added  "
+		} else if err != nil {
+			return cli.Exit{Code: cli.Failure, Err: err}
+		}
+		different = true
+		if !o.check {
+			if err := replace(path, f.Data); err != nil {
+				return cli.Exit{Code: cli.Failure, Err: fmt.Errorf("writing units: %w", err)}
+			}
+		}
+		if _, err := fmt.Fprintf(streams.Out, "%s %s\n", what, f.Name); err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.check && different:
+		return cli.Exit{Code: cli.Differences}
+	case !different:
+		_, err := fmt.Fprintf(streams.Out, "%s is up to date\n", o.output)
+		return err
+	default:
+		return nil
+	}
+}
+
+// replace writes a file whole or not at all.
+func replace(path string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".kasgen-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }() // renamed, if all is well
+	_, err = tmp.Write(data)
+	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
+// services are the bundle's roles in the order in which they start: kas, the
+// edge before it, and the front before that.
+func (b *Bundle) services(one bool) []units.Role {
+	var roles []units.Role
+	add := func(role Role, description string, listen []string, of ...limited) {
+		r := units.Role{Name: string(role), Description: description, Listen: listen}
+		endless := false
+		for _, l := range of {
+			connections, drain := l.Limits()
+			r.Connections += connections
+			r.Drain = max(r.Drain, drain)
+			endless = endless || drain == 0
+		}
+		if endless {
+			r.Drain = 0
+		}
+		roles = append(roles, r)
+	}
+	var kas, edge, front []limited
+	if b.kas != nil {
+		kas = append(kas, b.kas)
+	}
+	if b.edge != nil {
+		edge = append(edge, b.edge)
+	}
+	for _, f := range b.fronts() {
+		front = append(front, f)
+	}
+	of := " of topology " + b.Lock.Topology
+	if one {
+		every := append(append(front, edge...), kas...)
+		add(All, "kas and everything before it"+of, b.Binds(), every...)
+		return roles
+	}
+	if kas != nil {
+		add(Kas, "kas"+of, b.kas.Binds(), kas...)
+	}
+	if edge != nil {
+		add(Edge, "the edge"+of, b.edge.Binds(), edge...)
+	}
+	if front != nil {
+		add(Front, "the balancer"+of, b.frontBinds(), front...)
+	}
+	// The roles behind the front have as many connections as it lets through.
+	for i := range roles {
+		roles[i].Connections = max(roles[i].Connections, roles[len(roles)-1].Connections)
+	}
+	return roles
+}
