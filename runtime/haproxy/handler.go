@@ -88,7 +88,11 @@ func (t *transaction) serve(w http.ResponseWriter, r *http.Request) {
 	case failure != nil:
 		done()
 		t.failure = failure
-		t.fail(r, failure.Status)
+		status := failure.Status
+		if failure.Stage == httpengine.StageSession && status == http.StatusBadGateway {
+			status = http.StatusServiceUnavailable // to HAProxy it was no connection
+		}
+		t.fail(r, status)
 	case !t.switched:
 		done()
 	}

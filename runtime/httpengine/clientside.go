@@ -9,20 +9,26 @@ import (
 	"sync"
 	"time"
 
+	"kasgen/runtime/silence"
 	"kasgen/runtime/sniff"
 )
 
 // clientSide is the client's end of one exchange: its body is read and the
 // answer written within limits, on one goroutine each.
 type clientSide struct {
-	w      http.ResponseWriter
-	r      *http.Request
-	rc     *http.ResponseController
-	limits ClientLimits
+	w     http.ResponseWriter
+	r     *http.Request
+	rc    *http.ResponseController
+	late  *silence.Watch // of a body that does not come
+	stuck *silence.Watch // of an answer that is not taken
 }
 
 func newClientSide(w http.ResponseWriter, r *http.Request, limits ClientLimits) *clientSide {
-	c := &clientSide{w: w, r: r, rc: http.NewResponseController(w), limits: limits}
+	c := &clientSide{w: w, r: r, rc: http.NewResponseController(w)}
+	// Deadlines are set only once they have passed: on HTTP/2 they end a stream
+	// even where nobody waits, and each costs a message to net/http's loop.
+	c.late = silence.New(limits.Body, func() { _ = c.rc.SetReadDeadline(time.Unix(1, 0)) })
+	c.stuck = silence.New(limits.Send, func() { _ = c.rc.SetWriteDeadline(time.Unix(1, 0)) })
 	if r.ProtoMajor == 1 {
 		_ = c.rc.EnableFullDuplex() // who has no such thing is duplex as it is
 	}
@@ -31,7 +37,8 @@ func newClientSide(w http.ResponseWriter, r *http.Request, limits ClientLimits) 
 
 // write passes a piece of the answer on, at once if flush is set.
 func (c *clientSide) write(p []byte, flush bool) error {
-	c.sending()
+	c.stuck.Start()
+	defer c.stuck.Pause()
 	_, err := c.w.Write(p)
 	if err == nil && flush {
 		err = c.rc.Flush()
@@ -41,25 +48,19 @@ func (c *clientSide) write(p []byte, flush bool) error {
 
 // head passes the head on by itself.
 func (c *clientSide) head(status int, flush bool) error {
+	c.stuck.Start()
+	defer c.stuck.Pause()
 	c.w.WriteHeader(status)
 	if !flush {
 		return nil
 	}
-	c.sending()
 	return c.rc.Flush()
 }
 
-func (c *clientSide) sending() {
-	if c.limits.Send > 0 {
-		_ = c.rc.SetWriteDeadline(time.Now().Add(c.limits.Send)) // a closed connection fails to write
-	}
-}
-
-// finish lifts the limits from what net/http writes next.
-func (c *clientSide) finish() {
-	if c.limits.Send > 0 {
-		_ = c.rc.SetWriteDeadline(time.Time{})
-	}
+// release ends the limits. What net/http writes after the handler has none.
+func (c *clientSide) release() {
+	c.late.Stop()
+	c.stuck.Stop()
 }
 
 // set gives the answer a header. What is absent stays absent: net/http would
@@ -138,26 +139,20 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	b.busy, b.begun = true, true
-	began := time.Now()
-	limit := b.side.limits.Body
-	if limit > 0 {
-		_ = b.side.rc.SetReadDeadline(time.Now().Add(limit))
-	}
 	b.mu.Unlock()
 	b.before()
+	b.side.late.Start()
 	n, err := b.from.Read(p)
+	b.side.late.Pause()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		// Close sets a deadline, too.
-		if err = errGivenUp; limit > 0 && time.Since(began) >= limit {
+		if err = errGivenUp; b.side.late.Expired() {
 			err = errLate
 		}
 	}
 	b.mu.Lock()
 	b.busy = false
 	b.err = err
-	if err == io.EOF && limit > 0 && !b.closed {
-		_ = b.side.rc.SetReadDeadline(time.Time{})
-	}
 	b.idle.Broadcast()
 	b.mu.Unlock()
 	b.after(n)

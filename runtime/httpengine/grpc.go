@@ -31,6 +31,7 @@ func (u *Upstream) GRPC(w http.ResponseWriter, r *http.Request, out Outgoing, o 
 	s.silent, s.stalled = silence.New(u.Read, s.late), silence.New(u.Send, s.late)
 	defer s.silent.Stop()
 	defer s.stalled.Stop()
+	defer s.side.release()
 	req := s.request(ctx, out)
 	if s.body != nil {
 		defer s.body.settle()
@@ -57,7 +58,11 @@ func (u *Upstream) GRPC(w http.ResponseWriter, r *http.Request, out Outgoing, o 
 		if again && conn.Available() == 0 && ctx.Err() == nil && (s.body == nil || s.body.again()) {
 			continue
 		}
-		return s.failed(err)
+		failure = s.failed(err)
+		if failure.Stage == StageResponse && !conn.conn.spoke.Load() {
+			failure.Stage = StageSession
+		}
+		return failure
 	}
 }
 
@@ -177,7 +182,6 @@ func (s *stream) pass(resp *http.Response) *Failure {
 		s.side.cut()
 	}
 	s.side.trailer(resp.Trailer)
-	s.side.finish()
 	return nil
 }
 

@@ -71,6 +71,7 @@ func (x *exchange) run(request []byte) *Failure {
 	x.silent, x.stalled = silence.New(x.up.Read, cut), silence.New(x.up.Send, cut)
 	defer x.silent.Stop()
 	defer x.stalled.Stop()
+	defer x.side.release()
 	x.answers = bufio.NewReader(readerFunc(x.read))
 	// A client that leaves ends the exchange.
 	stop := context.AfterFunc(x.side.r.Context(), cut)
@@ -297,7 +298,6 @@ func (x *exchange) pass(h *head) *Failure {
 		x.side.cut()
 	}
 	x.side.trailer(trailer)
-	x.side.finish()
 	return nil
 }
 
@@ -310,7 +310,6 @@ func copyAnswer(side *clientSide, resp *Response, flush bool) error {
 		if err != io.EOF {
 			return fmt.Errorf("reading the end of the answer: %w", err)
 		}
-		side.sending()
 		side.w.WriteHeader(resp.Status)
 		return nil
 	}

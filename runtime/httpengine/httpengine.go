@@ -28,6 +28,7 @@ type Stage string
 const (
 	StageConnect  Stage = "connect"  // no connection: nothing has been sent
 	StageRequest  Stage = "request"  // the client's part: its body is faulty or late, or it has gone
+	StageSession  Stage = "session"  // a connection, but the upstream has not said on it that it speaks HTTP/2
 	StageResponse Stage = "response" // the upstream's part
 )
 

@@ -6,14 +6,21 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
 // session is an HTTP/2 connection to an upstream, as one request has it.
 type session struct {
 	*http.ClientConn
-	conn   net.Conn
+	conn   *listening
 	shared bool
+}
+
+// kept is a connection that requests share.
+type kept struct {
+	client *http.ClientConn
+	conn   *listening
 }
 
 // Windows in bytes. A stream may run at a gigabyte a second over a millisecond,
@@ -31,7 +38,7 @@ const (
 )
 
 // open makes conn an HTTP/2 connection and owns it.
-func (u *Upstream) open(ctx context.Context, conn net.Conn) (*http.ClientConn, *Failure) {
+func (u *Upstream) open(ctx context.Context, conn *listening) (*http.ClientConn, *Failure) {
 	size := u.MaxHeaderBytes
 	if size == 0 {
 		size = defaultMaxHeader
@@ -69,72 +76,88 @@ func (u *Upstream) session(ctx context.Context, touch func()) (*session, *Failur
 	if failure != nil {
 		return nil, failure
 	}
-	client, failure := u.open(ctx, touchConn{conn, touch})
+	heard := &listening{Conn: conn, touch: touch}
+	client, failure := u.open(ctx, heard)
 	if failure != nil {
 		return nil, failure
 	}
-	return &session{ClientConn: client, conn: conn}, nil
+	return &session{ClientConn: client, conn: heard}, nil
 }
 
-// touchConn tells of what comes.
-type touchConn struct {
+// listening tells of what comes, and knows whether it is HTTP/2.
+type listening struct {
 	net.Conn
 	touch func()
+	first []byte // of what has come, up to firstSize bytes; only Read touches it
+	spoke atomic.Bool
 }
 
-func (t touchConn) Read(p []byte) (int, error) {
-	n, err := t.Conn.Read(p)
+// An HTTP/2 server's first frame is SETTINGS, type 4 (RFC 9113, section 3.4).
+const (
+	firstSize    = 4
+	typeAt       = 3
+	typeSettings = 4
+)
+
+func (l *listening) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
 	if n > 0 {
-		t.touch()
+		l.touch()
+	}
+	if missing := firstSize - len(l.first); missing > 0 {
+		l.first = append(l.first, p[:min(n, missing)]...)
+		if len(l.first) == firstSize && l.first[typeAt] == typeSettings {
+			l.spoke.Store(true)
+		}
 	}
 	return n, err
 }
 
 // sharedSession finds a connection with a free stream, or opens one.
 func (u *Upstream) sharedSession(ctx context.Context) (*session, *Failure) {
-	if client := u.free(); client != nil {
-		return &session{ClientConn: client, shared: true}, nil
+	if k, ok := u.free(); ok {
+		return &session{ClientConn: k.client, conn: k.conn, shared: true}, nil
 	}
 	conn, failure := u.connect(ctx, "h2")
 	if failure != nil {
 		return nil, failure
 	}
-	client, failure := u.open(ctx, conn)
+	heard := &listening{Conn: conn, touch: func() {}}
+	client, failure := u.open(ctx, heard)
 	if failure != nil {
 		return nil, failure
 	}
 	err := client.Reserve()
 	if err == nil {
-		err = u.keep(client)
+		err = u.keep(kept{client, heard})
 	}
 	if err != nil {
 		_ = client.Close() // what fails to close is closed
 		return nil, &Failure{Stage: StageConnect, Status: http.StatusBadGateway, Err: err}
 	}
-	return &session{ClientConn: client, shared: true}, nil
+	return &session{ClientConn: client, conn: heard, shared: true}, nil
 }
 
-// free is a shared connection with a stream reserved on it, nil if there is
-// none.
-func (u *Upstream) free() *http.ClientConn {
+// free is a shared connection with a stream reserved on it, if there is one.
+func (u *Upstream) free() (kept, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.shared = slices.DeleteFunc(u.shared, func(c *http.ClientConn) bool { return c.Err() != nil })
-	for _, c := range u.shared {
-		if c.Reserve() == nil {
-			return c
+	u.shared = slices.DeleteFunc(u.shared, func(k kept) bool { return k.client.Err() != nil })
+	for _, k := range u.shared {
+		if k.client.Reserve() == nil {
+			return k, true
 		}
 	}
-	return nil
+	return kept{}, false
 }
 
-func (u *Upstream) keep(c *http.ClientConn) error {
+func (u *Upstream) keep(k kept) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
 		return errors.New("the upstream is closed")
 	}
-	u.shared = append(u.shared, c)
+	u.shared = append(u.shared, k)
 	return nil
 }
 

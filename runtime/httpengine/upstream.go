@@ -38,7 +38,7 @@ type Upstream struct {
 
 	streams relay.Group // of clients that no Server has
 	mu      sync.Mutex
-	shared  []*http.ClientConn
+	shared  []kept
 	closed  bool
 }
 
@@ -159,7 +159,7 @@ func (u *Upstream) Close() {
 	conns := u.shared
 	u.shared, u.closed = nil, true
 	u.mu.Unlock()
-	for _, c := range conns {
-		_ = c.Close() // what fails to close is closed
+	for _, k := range conns {
+		_ = k.client.Close() // what fails to close is closed
 	}
 }
