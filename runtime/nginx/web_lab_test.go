@@ -186,18 +186,25 @@ func newWeb(t testing.TB, http string, replace ...string) *web {
 // running is a web on an engine.
 type running struct {
 	*web
-	at func(string) string
+	addresses map[string]string // by placeholder
 }
 
-func (w *web) run(t testing.TB, e engine) *running { return &running{w, e(t, w.text)} }
+func (w *web) run(t testing.TB, e engine) *running {
+	t.Helper()
+	r := &running{web: w, addresses: map[string]string{}}
+	at := e(t, w.text)
+	for name, bind := range w.binds {
+		r.addresses[name] = at(bind)
+	}
+	return r
+}
 
 // address is where a placeholder listens.
-func (r *running) address(bind string) string { return r.at(r.binds[bind]) }
+func (r *running) address(bind string) string { return r.addresses[bind] }
 
 // neutral takes out of an answer what differs by chance.
 func (r *running) neutral(s string) string {
-	for name, bind := range r.binds {
-		a := r.at(bind)
+	for name, a := range r.addresses {
 		host, port, _ := net.SplitHostPort(a)
 		s = strings.NewReplacer(a, name, ":"+port, ":"+name, "port="+port, "port="+name, "addr="+host, "addr="+name).Replace(s)
 	}
@@ -303,4 +310,41 @@ func chmodUp(t testing.TB, dir string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func itoa16(n int) string { return strconv.FormatInt(int64(n), 16) }
+
+func pemDir(pem string) string { return filepath.Dir(pem) }
+
+// broken is an upstream that says 503 to everybody.
+func broken(t testing.TB) string {
+	t.Helper()
+	return serveRaw(t, func(c net.Conn, r *bufio.Reader) {
+		if _, _, _, err := readRequest(r); err == nil {
+			fmt.Fprint(c, "HTTP/1.1 503 No\r\nContent-Length: 6\r\n\r\nbroken")
+		}
+	})
+}
+
+// tlsOrigin is an upstream that speaks TLS and tells the name it was asked by.
+func tlsOrigin(t testing.TB, pem string) string {
+	t.Helper()
+	text, err := os.ReadFile(pem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := tls.X509KeyPair(text, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveRaw(t, func(c net.Conn, _ *bufio.Reader) {
+		s := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}})
+		defer s.Close()
+		line, _, _, err := readRequest(bufio.NewReader(s))
+		if err != nil {
+			return
+		}
+		said := line + " " + s.ConnectionState().ServerName
+		fmt.Fprintf(s, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(said), said)
+	})
 }

@@ -188,7 +188,7 @@ server { listen BIND2; set $v 1; rewrite ^/old/(.*)$ /new/$1; if ($host = gone.e
 		{raw: to("dot.example.com", "/")}, {raw: to("x.dot.example.com", "/")}, {raw: to("www.example.net", "/")}, {raw: to("sub.re.example.com", "/")}, {raw: to("12.num", "/")}, {raw: to("B.EXAMPLE.COM.", "/")},
 		{raw: to("", "/"), statusOnly: true}, {raw: to("a..b", "/")}, {raw: to("a/b", "/"), statusOnly: true}, {raw: to("[::1]:80", "/")}, {raw: to("a_b", "/")},
 		{name: "no host, 1.0", raw: "GET / HTTP/1.0\r\n\r\n"}, {name: "no host, 1.1", raw: "GET / HTTP/1.1\r\nConnection: close\r\n\r\n", statusOnly: true}, {name: "two hosts", raw: get("/", "Host: b.example.com"), statusOnly: true},
-		{name: "lower case method", raw: strings.Replace(get("/"), "GET", "get", 1)}, {name: "TRACE", raw: strings.Replace(get("/"), "GET", "TRACE", 1)}, {name: "OPTIONS *", raw: strings.Replace(get("*"), "GET", "OPTIONS", 1)}, 
+		{name: "lower case method", raw: strings.Replace(get("/"), "GET", "get", 1)}, {name: "TRACE", raw: strings.Replace(get("/"), "GET", "TRACE", 1)}, {name: "OPTIONS *", raw: strings.Replace(get("*"), "GET", "OPTIONS", 1)},
 		{name: "unknown method", raw: strings.Replace(get("/proxied/"), "GET", "PROP_FIND-X", 1)},
 		{name: "default server", bind: "BIND1", raw: get("/a//b")}, {name: "keep-alive", bind: "BIND1", raw: "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{name: "server rewrite", bind: "BIND2", raw: get("/old/x?y")}, {name: "server if", bind: "BIND2", raw: to("gone.example.com", "/")}, {name: "server set", bind: "BIND2", raw: get("/new/")}, {name: "server none", bind: "BIND2", raw: get("/")},

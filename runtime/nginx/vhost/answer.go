@@ -230,7 +230,7 @@ func (q *request) send(status int, h http.Header, body string) step {
 
 // finish gives an answer what nginx adds to every one.
 func (q *request) finish(status int, h http.Header) {
-	q.status = status
+	q.status, q.sent = status, h
 	if len(h["Server"]) == 0 {
 		h.Set("Server", q.signature())
 	}

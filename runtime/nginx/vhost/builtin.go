@@ -40,7 +40,7 @@ func families() map[string]func(q *request, rest string) string {
 			}
 			return ""
 		},
-		"sent_http_": func(q *request, rest string) string { return field(q.w.Header(), rest) },
+		"sent_http_": func(q *request, rest string) string { return field(q.sent, rest) },
 		"upstream_http_": func(q *request, rest string) string {
 			return field(q.upstream.header, rest)
 		},
@@ -118,7 +118,7 @@ func builtins() map[string]func(*request) string {
 		"proxy_protocol_port": func(q *request) string { return port(q.source) },
 		"content_length":      func(q *request) string { return q.contentLength() },
 		"content_type":        func(q *request) string { return q.r.Header.Get("Content-Type") },
-		"status":              func(q *request) string { return ifset(q.status > 0, strconv.Itoa(q.status)) },
+		"status":              func(q *request) string { return q.shownStatus() },
 		"proxy_host":          func(q *request) string { return q.upstream.host },
 		"proxy_port":          func(q *request) string { return q.upstream.port },
 		"proxy_add_x_forwarded_for": func(q *request) string {
@@ -199,6 +199,15 @@ func (q *request) protocol() string {
 		return "HTTP/2.0"
 	}
 	return q.r.Proto
+}
+
+// shownStatus is $status: while an error page is fetched, that of the error.
+func (q *request) shownStatus() string {
+	status := q.status
+	if q.errStatus > 0 {
+		status = q.errStatus
+	}
+	return ifset(status > 0, strconv.Itoa(status))
 }
 
 // hostName is $host: the request's, or the server's own.

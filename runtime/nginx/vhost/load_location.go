@@ -110,6 +110,9 @@ func (l *loader) location(n *location, outer *location, d *nginxconf.Directive) 
 				to = c
 			}
 		default:
+			if c.Name.Value == "proxy_redirect" && len(c.Args) == 1 && c.Args[0].Value == "default" && to == nil {
+				l.Arguments(c.Name, `"proxy_redirect default" should be placed after the "proxy_pass" directive`)
+			}
 			if !l.setting(own, c) {
 				l.Unknown(c.Name, "location", l.names("location", "set", "if", "return", "rewrite", "break", "internal", "proxy_pass", "grpc_pass"))
 			}

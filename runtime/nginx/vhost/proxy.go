@@ -243,8 +243,12 @@ func (x *exchange) redirects(resp *httpengine.Response) {
 		return
 	}
 	if len(x.settings.redirects) == 0 && x.pass.whole == nil {
-		if rest, ok := strings.CutPrefix(to, x.place.url); ok {
-			resp.Header.Set("Location", x.absolute(x.pass.location+rest))
+		from, location := x.place.url, x.pass.location
+		if !x.place.hasURI {
+			from, location = from+"/", "/"
+		}
+		if rest, ok := strings.CutPrefix(to, from); ok {
+			resp.Header.Set("Location", x.absolute(location+rest))
 		}
 		return
 	}

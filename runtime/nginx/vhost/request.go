@@ -37,6 +37,7 @@ type request struct {
 	changes                           int
 	errStatus                         int // the status of an error page's answer, 0: its own
 	status                            int // of the answer
+	sent                              http.Header
 
 	vars     map[*variable]string
 	groups   []string
