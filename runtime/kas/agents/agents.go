@@ -53,13 +53,16 @@ type Service struct {
 	Options
 	infos *cache.Cache[gitlab.AgentInfo]
 	limit limiter
-	stop  chan struct{}
+	stop  chan struct{} // closed by Retire
 	once  sync.Once
+
+	drained   chan struct{} // closed by Drain
+	drainOnce sync.Once
 }
 
 // New is a service that has not asked GitLab anything yet.
 func New(o Options) *Service {
-	return &Service{Options: o, limit: limiter{perMinute: o.PerTokenMinute}, stop: make(chan struct{}),
+	return &Service{Options: o, limit: limiter{perMinute: o.PerTokenMinute}, stop: make(chan struct{}), drained: make(chan struct{}),
 		infos: cache.New[gitlab.AgentInfo](o.InfoTTL, o.InfoErrorTTL, gitlab.Denied)}
 }
 
@@ -74,6 +77,7 @@ func (s *Service) RegisterOn(r grpc.ServiceRegistrar) {
 // takes no more tunnels.
 func (s *Service) Drain() {
 	s.Retire()
+	s.drainOnce.Do(func() { close(s.drained) })
 	s.Tunnels.Drain()
 }
 
@@ -197,12 +201,21 @@ func bearer(ctx context.Context) (string, error) {
 // that it has to connect anew.
 func (s *Service) wait(ctx context.Context) (time.Duration, <-chan struct{}) {
 	select {
+	case <-s.drained:
+		return drainIdle, nil
+	default:
+	}
+	select {
 	case <-s.stop:
-		return leastIdle, nil
+		return leastIdle, s.drained
 	default:
 		return s.maxIdle(ctx), s.stop
 	}
 }
+
+// drainIdle is that moment when kas ends: no longer than it takes to tell
+// every agent so.
+const drainIdle = time.Second
 
 // leastIdle is what a tunnel gets on a connection that is past its age: less,
 // and agent and kas would open and end tunnels in a circle.
