@@ -5,7 +5,7 @@ SHELL := /bin/bash
 GO ?= go
 # Test binaries link Kubernetes' client; two at a time is what a small machine bears.
 P ?= 2
-PACKAGES := haproxy nginx libnginx-mod-stream groff-base
+PACKAGES := haproxy nginx libnginx-mod-stream groff-base systemd
 
 .PHONY: build demo test tools lint vet bench fuzz generate man completion clean
 

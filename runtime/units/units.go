@@ -121,7 +121,7 @@ type values struct {
 func service(o Options, r Role, name string) values {
 	v := values{
 		Description: r.Description, User: o.User, NotifyReload: o.Systemd >= notifyReload,
-		Command:          strings.Join([]string{quote(o.Binary), "run", quote(o.Bundle), "--role", r.Name}, " "),
+		Command:          strings.Join([]string{argument(o.Binary), "run", argument(o.Bundle), "--role", r.Name}, " "),
 		Stop:             (r.Drain + slack).Truncate(time.Second).String(),
 		StopReason:       fmt.Sprintf("Streams live on for %s after SIGTERM.", r.Drain),
 		CapabilityReason: "No port below 1024 is opened.",
@@ -140,7 +140,7 @@ func service(o Options, r Role, name string) values {
 	if rest, ok := strings.CutPrefix(path.Clean(o.StateDir), "/var/lib/"); ok && !strings.ContainsAny(rest, " %\"'\\:") {
 		v.StateDirectory = rest
 	} else {
-		v.StatePath = quote(o.StateDir)
+		v.StatePath = quote("-" + o.StateDir)
 	}
 	// A service cannot read what is hidden from it.
 	for _, hidden := range []string{"/home/", "/root/", "/run/user/"} {
@@ -179,11 +179,15 @@ func below1024(addresses []string) (low []string, onlyIPv6 bool) {
 // quote writes a path as one word of a unit file (systemd.syntax(7)).
 func quote(s string) string {
 	s = specifier(s)
-	if s != "" && !strings.ContainsAny(s, " \t\"'\\;$") {
+	if s != "" && !strings.ContainsAny(s, " \"'\\;") {
 		return s
 	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", "$$").Replace(s) + `"`
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
+
+// argument is quote for a command, in which a dollar sign begins a variable
+// (systemd.service(5)).
+func argument(s string) string { return strings.ReplaceAll(quote(s), "$", "$$") }
 
 // specifier keeps a percent sign one (systemd.unit(5)).
 func specifier(s string) string { return strings.ReplaceAll(s, "%", "%%") }

@@ -1,0 +1,99 @@
+package runtime
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"kasgen/internal/cli"
+)
+
+// kasgen runs a command of this room and returns its exit code and output.
+func kasgen(t *testing.T, args ...string) (int, string, string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	streams := cli.IO{Out: &out, Err: &errs}
+	return cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), args), out.String(), errs.String()
+}
+
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	w := &world{t: t, dir: t.TempDir()}
+	for name, text := range files {
+		w.write(name, strings.ReplaceAll(text, "GITLAB", "https://gitlab.example.com"))
+	}
+	w.edit("haproxy/haproxy.cfg", "hard-stop-after 1s", "hard-stop-after 2m\n    maxconn 1000")
+	code, out, errs := kasgen(t, "units", w.dir)
+	if code != cli.Done || errs != "" {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	for _, want := range []string{
+		"-- kasgen-edge.service --", "-- kasgen-front.service --", "-- kasgen-kas.service --", "-- kasgen.target --",
+		"ExecStart=/usr/local/bin/kasgen run " + w.dir + " --role front\n",
+		"TimeoutStopSec=2m15s\n", "TimeoutStopSec=16s\n", // front; edge and kas
+		"LimitNOFILE=3500\n", "-- kasgen-front.socket --", "ListenStream=127.0.0.1:443\nListenStream=127.0.0.1:444\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+	if n := strings.Count(out, "LimitNOFILE=3500\n"); n != 3 {
+		t.Errorf("%d services have the front's connections, not 3", n)
+	}
+	_, again, _ := kasgen(t, "units", w.dir)
+	if again != out {
+		t.Error("the second time is not as the first")
+	}
+
+	to := t.TempDir()
+	if code, out, _ := kasgen(t, "units", w.dir, "-o", to, "--check"); code != cli.Differences || !strings.Contains(out, "added   kasgen-kas.service\n") {
+		t.Errorf("--check of nothing: %d\n%s", code, out)
+	}
+	if left, err := os.ReadDir(to); err != nil || len(left) > 0 {
+		t.Errorf("--check has written %v, %v", left, err)
+	}
+	if code, _, errs := kasgen(t, "units", w.dir, "-o", to); code != cli.Done {
+		t.Errorf("%d\n%s", code, errs)
+	}
+	if code, out, _ := kasgen(t, "units", w.dir, "-o", to, "--check"); code != cli.Done || out != to+" is up to date\n" {
+		t.Errorf("--check of what was written: %d\n%s", code, out)
+	}
+	if err := os.WriteFile(filepath.Join(to, "kasgen.target"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := kasgen(t, "units", w.dir, "-o", to); code != cli.Done || out != "changed kasgen.target\n" {
+		t.Errorf("%d\n%s", code, out)
+	}
+	if code, out, _ := kasgen(t, "units", w.dir, "--one-process"); code != cli.Done ||
+		!strings.Contains(out, "-- kasgen.service --") || !strings.Contains(out, " --role all\n") || strings.Contains(out, "kasgen-kas") {
+		t.Errorf("--one-process: %d\n%s", code, out)
+	}
+}
+
+func TestUnitsFaults(t *testing.T) {
+	t.Parallel()
+	dir := frontOnly(t, "127.0.0.1:443", "127.0.0.1:1")
+	for _, tt := range []struct {
+		args []string
+		code int
+		say  string
+	}{
+		{[]string{filepath.Join(dir, "none")}, cli.Failure, "there is no directory"},
+		{[]string{dir, "--binary", "kasgen"}, cli.Misuse, "absolute path"},
+		{[]string{dir, "--user", "a b"}, cli.Misuse, "a user's name"},
+		{[]string{dir, "--check"}, cli.Misuse, "name it with -o"},
+		{[]string{dir, "-o", filepath.Join(dir, "none")}, cli.Failure, "writing units"},
+	} {
+		if code, _, errs := kasgen(t, append([]string{"units"}, tt.args...)...); code != tt.code || !strings.Contains(errs, tt.say) {
+			t.Errorf("%v: %d %s", tt.args, code, errs)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "haproxy/haproxy.cfg"), []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := kasgen(t, "units", dir); code != cli.Failure || out != "" || !strings.Contains(errs, "KAS2") {
+		t.Errorf("a broken file: %d %s%s", code, out, errs)
+	}
+}
