@@ -1,6 +1,7 @@
 package haproxy
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -178,11 +179,17 @@ func (t *transaction) send(w http.ResponseWriter, r *http.Request, p *balancer.P
 		upgrade = "" // HAProxy sends the request without it
 	case r.ProtoMajor != 1:
 		upgrade = ""
+	case strings.EqualFold(upgrade, http1.WebSocket) && len(r.Header.Get("Sec-Websocket-Key")) != webSocketKey:
+		return &httpengine.Failure{Stage: httpengine.StageRequest, Status: http.StatusBadRequest, Err: errors.New("a WebSocket without a proper Sec-WebSocket-Key")}
 	}
 	one(out.Header, upgrade)
 	o := httpengine.HTTP1Options{Client: client, OnResponse: t.onResponse, Tunnel: t.tunnel(), Upgraded: ended}
 	return t.handler.server.upstream(b, p, t.view.View).HTTP1(w, r, out, o)
 }
+
+// webSocketKey is the length of 16 bytes in base64 (RFC 6455, section 4.1); a
+// request with another key, or none, HAProxy refuses.
+const webSocketKey = 24
 
 // one settles what concerns the connection to a server of HTTP/1.1.
 func one(h http.Header, upgrade string) {
