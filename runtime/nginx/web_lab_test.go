@@ -269,13 +269,18 @@ func words(resp *http.Response) string {
 		lines = append(lines, "(closes)")
 	}
 	sort.Strings(lines)
+	if err != nil && resp.ProtoMajor == 2 {
+		body = nil // what comes before a reset is left to chance
+	}
 	fmt.Fprintf(&out, "%s\n\n%s", strings.Join(lines, "\n"), body)
 	if err != nil {
 		fmt.Fprintf(&out, "\n(cut)")
 	}
+	var trailers []string
 	for name, values := range resp.Trailer {
-		fmt.Fprintf(&out, "\ntrailer %s: %s", name, strings.Join(values, " | "))
+		trailers = append(trailers, fmt.Sprintf("\ntrailer %s: %s", name, strings.Join(values, " | ")))
 	}
+	out.WriteString(sorted(trailers))
 	return out.String() + "\n"
 }
 
@@ -347,4 +352,9 @@ func tlsOrigin(t testing.TB, pem string) string {
 		said := line + " " + s.ConnectionState().ServerName
 		fmt.Fprintf(s, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(said), said)
 	})
+}
+
+func sorted(lines []string) string {
+	sort.Strings(lines)
+	return strings.Join(lines, "\n")
 }

@@ -81,7 +81,8 @@ func (q *request) serve() {
 	}
 }
 
-// begin checks the head, and chooses the server.
+// begin checks the head, and chooses the server: until the name is known it is
+// the default one.
 func (q *request) begin() step {
 	q.changes = maxChanges + 1
 	q.method = q.r.Method
@@ -124,17 +125,8 @@ func validMethod(m string) bool {
 	return strings.Trim(m, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") == ""
 }
 
-// choose sets the server that TLS came to, or the default one.
-func (q *request) choose() {
-	s := q.socket.servers[0]
-	if q.r.TLS != nil && q.r.TLS.ServerName != "" {
-		if by := q.socket.names.find(strings.ToLower(strings.TrimSuffix(q.r.TLS.ServerName, ".")), q.matched); by != nil {
-			s = by
-		}
-	}
-	q.at(s)
-}
-
+// chooseByHost sets the server that has the name, where somebody has. The name
+// that TLS was asked for has chosen the certificate, and no more.
 func (q *request) chooseByHost() {
 	if s := q.socket.names.find(q.host, q.matched); s != nil {
 		q.at(s)

@@ -168,7 +168,7 @@ func (q *request) describe() {
 	if !q.local.IsValid() {
 		q.local = netip.AddrPort{}
 	}
-	q.choose()
+	q.at(q.socket.servers[0])
 	q.rest()
 }
 

@@ -1,0 +1,307 @@
+package nginx
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// grpcOrigin is an upstream of HTTP/2 in cleartext that speaks as a gRPC server
+// does, by the path's last word.
+func grpcOrigin(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	s := &http.Server{Protocols: p, Handler: http.HandlerFunc(grpcAnswer)}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(l) }()
+	t.Cleanup(func() { s.Close(); <-done })
+	return l.Addr().String()
+}
+
+func grpcAnswer(w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	h := w.Header()
+	h.Set("Content-Type", "application/grpc")
+	h.Set("X-Saw", fmt.Sprintf("%s %s host=%s te=%s agent=%s x=%q", r.Method, r.RequestURI, r.Host, r.Header.Get("Te"), r.Header.Get("User-Agent"), r.Header["X-A"]))
+	_, do, _ := strings.Cut(r.URL.Path[1:], "/")
+	switch do {
+	case "Unary":
+		n, err := io.Copy(io.Discard, r.Body)
+		h.Set("Trailer", "Grpc-Status, Grpc-Message")
+		fmt.Fprintf(w, "%d %v", n, err)
+		h.Set("Grpc-Status", "0")
+		h.Set("Grpc-Message", "fine")
+	case "TrailersOnly":
+		h.Set("Grpc-Status", "5")
+		w.WriteHeader(http.StatusOK)
+	case "NotFound":
+		w.WriteHeader(http.StatusNotFound)
+	case "Silent":
+		<-r.Context().Done()
+	case "HeadThenSilent":
+		_ = rc.Flush()
+		<-r.Context().Done()
+	case "Reset":
+		_, _ = io.WriteString(w, "part")
+		_ = rc.Flush()
+		panic(http.ErrAbortHandler)
+	case "ResetAtOnce":
+		panic(http.ErrAbortHandler)
+	default: // Echo
+		_ = rc.EnableFullDuplex()
+		h.Set("Trailer", "Grpc-Status")
+		_ = rc.Flush()
+		b := make([]byte, 32<<10)
+		for {
+			n, err := r.Body.Read(b)
+			if _, err := w.Write(b[:n]); err != nil {
+				return
+			}
+			_ = rc.Flush()
+			if err != nil {
+				break
+			}
+		}
+		h.Set("Grpc-Status", "0")
+	}
+}
+
+// stream is a request whose body is written as a test goes on.
+type stream struct {
+	*io.PipeWriter
+	got    chan *http.Response // closed without one if there is none
+	cancel context.CancelFunc
+}
+
+func open(t testing.TB, c *http.Client, url, host string) *stream {
+	t.Helper()
+	r, w := io.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = host
+	req.Header = http.Header{"Te": {"trailers"}, "Content-Type": {"application/grpc"}, "User-Agent": {"grpc-test"}}
+	s := &stream{PipeWriter: w, got: make(chan *http.Response, 1), cancel: cancel}
+	go func() {
+		defer close(s.got)
+		if resp, err := c.Do(req); err == nil {
+			s.got <- resp
+		}
+	}()
+	t.Cleanup(func() { cancel(); w.Close(); c.CloseIdleConnections() })
+	return s
+}
+
+// end is how a stream ends: what came, and whether it was whole.
+func (s *stream) end() string {
+	resp := <-s.got
+	if resp == nil {
+		return "no answer"
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Sprintf("%d, cut", resp.StatusCode)
+	}
+	if strings.Contains(resp.Header.Get("Content-Type"), "html") {
+		body = body[:bytes.IndexByte(body, '\n')]
+	}
+	return fmt.Sprintf("%d %d bytes %s", resp.StatusCode, len(body), resp.Trailer.Get("Grpc-Status"))
+}
+
+// long is a client whose requests may take as long as they like.
+func long(c *http.Client) *http.Client { c.Timeout = 0; return c }
+
+// TestWebGRPC compares grpc_pass.
+func TestWebGRPC(t *testing.T) {
+	t.Parallel()
+	w := newWeb(t, `
+upstream agent { server GRPC; }
+upstream dead { server DEAD; }
+server { listen BIND0 http2; server_name a.example.com;
+    location /plain/ { grpc_pass grpc://agent; }
+    location /address/ { grpc_pass grpc://GRPC; }
+    location /noscheme/ { grpc_pass agent; }
+    location /set/ { grpc_set_header X-A "$host b"; grpc_set_header X-Empty ""; grpc_set_header User-Agent ""; grpc_set_header Host $host; grpc_pass grpc://agent; }
+    location /short/ { grpc_read_timeout 300ms; grpc_pass grpc://agent; }
+    location /body/ { client_max_body_size 100; grpc_pass grpc://agent; }
+    location /bodytimeout/ { client_body_timeout 300ms; grpc_pass grpc://agent; }
+    location /free/ { client_max_body_size 0; grpc_pass grpc://agent; }
+    location /dead/ { grpc_pass grpc://dead; }
+    location /page/ { grpc_intercept_errors on; error_page 404 =200 /ok; grpc_pass grpc://agent; }
+    location /ok { return 200 ok; }
+    location / { return 404 "gRPC only"; }
+}
+`, "GRPC", grpcOrigin(t), "DEAD", "127.0.0.1:1")
+	want, got := w.run(t, native), w.run(t, embedded)
+	each := func(t *testing.T, say func(t *testing.T, r *running) string) {
+		t.Helper()
+		if diff := cmp.Diff(say(t, want), say(t, got)); diff != "" {
+			t.Errorf("the embedded role differs (-nginx +embedded):\n%s", diff)
+		}
+	}
+	for _, path := range []string{
+		"/plain/Unary", "/plain/Unary?a=%2F", "/address/Unary", "/noscheme/Unary", "/set/Unary", "/plain/TrailersOnly", "/plain/NotFound", "/page/NotFound", "/plain/Reset", "/plain/ResetAtOnce",
+		"/short/Silent", "/short/HeadThenSilent", "/dead/Unary", "/plain", "/other", "/body/Unary", "/bodytimeout/Unary",
+	} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			each(t, func(t *testing.T, r *running) string {
+				c := h2c(r.address("BIND0"))
+				defer c.CloseIdleConnections()
+				req, err := http.NewRequest(http.MethodPost, "http://"+r.address("BIND0")+path, strings.NewReader("hello"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Host, req.Header = "a.example.com", http.Header{"Te": {"trailers"}, "X-A": {"1"}, "User-Agent": {"u"}}
+				resp, err := c.Do(req)
+				if err != nil {
+					return "no answer"
+				}
+				return r.neutral(strings.ReplaceAll(words(resp), "Trailer: Grpc-Status, Grpc-Message\n", ""))
+			})
+		})
+	}
+	for _, tt := range []struct {
+		name, path string
+		pieces     int // of 60 KB
+		wait       bool
+	}{
+		{"1 MiB of a stream", "/plain/Echo", 20, false},
+		{"less than 1 MiB", "/plain/Echo", 15, false},
+		{"no limit", "/free/Echo", 40, false},
+		{"1 MiB before an answer", "/plain/Unary", 20, false},
+		{"silence of the client", "/bodytimeout/Echo", 1, true},
+		{"silence of the upstream", "/short/Echo", 1, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			each(t, func(t *testing.T, r *running) string {
+				s := open(t, long(h2c(r.address("BIND0"))), "http://"+r.address("BIND0")+tt.path, "a.example.com")
+				var work sync.WaitGroup
+				work.Go(func() {
+					for range tt.pieces {
+						if _, err := s.Write(make([]byte, 60_000)); err != nil {
+							return
+						}
+					}
+					if !tt.wait {
+						s.Close()
+					}
+				})
+				said := s.end()
+				s.cancel()
+				_ = s.CloseWithError(io.ErrClosedPipe)
+				work.Wait()
+				return said
+			})
+		})
+	}
+}
+
+// TestWebUpgrade compares streams that a request has become.
+func TestWebUpgrade(t *testing.T) {
+	t.Parallel()
+	w := newWeb(t, `
+map $http_upgrade $connection_upgrade { default upgrade; "" close; }
+server { listen BIND0; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade; proxy_set_header Host $http_host;
+    add_header X-Added yes; add_header X-Always yes always;
+    location / { proxy_pass http://ORIGIN; }
+    location /short/ { proxy_read_timeout 400ms; proxy_pass http://ORIGIN; }
+    location /ten/ { proxy_http_version 1.0; proxy_pass http://ORIGIN; }
+    location /none/ { proxy_set_header X-A b; proxy_pass http://ORIGIN; }
+}
+`, "ORIGIN", origin(t))
+	want, got := w.run(t, native), w.run(t, embedded)
+	for _, tt := range []struct {
+		name, path, token, early, late string
+		half                           bool
+	}{
+		{"websocket", "/upgrade", "websocket", "", "later", false},
+		{"SPDY", "/upgrade", "SPDY/3.1", "", "later", false},
+		{"early bytes", "/upgrade", "websocket", "early ", "later", false},
+		{"half-close ends both", "/upgrade", "websocket", "", "", true},
+		{"silence", "/short/upgrade", "websocket", "", "", false},
+		{"HTTP/1.0 upstream", "/ten/upgrade", "websocket", "", "later", false},
+		{"headers not set", "/none/upgrade", "websocket", "", "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			say := func(r *running) string {
+				c, err := net.Dial("tcp", r.address("BIND0"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				_ = c.SetDeadline(time.Now().Add(8 * time.Second))
+				fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: %s\r\n\r\n%s", tt.path, tt.token, tt.early)
+				expect := len("hello ") + len(tt.early) + len(tt.late)
+				head, rest, ok := readHead(c)
+				if !ok || !strings.HasPrefix(head, "101") {
+					return head
+				}
+				_, _ = io.WriteString(c, tt.late)
+				if tt.half {
+					_ = c.(*net.TCPConn).CloseWrite()
+				}
+				for len(rest) < expect {
+					b := make([]byte, 100)
+					n, err := c.Read(b)
+					rest += string(b[:n])
+					if err != nil {
+						break
+					}
+				}
+				if tt.late == "" {
+					_, err := c.Read(make([]byte, 1))
+					rest += fmt.Sprintf(" then %v", err)
+				}
+				return head + rest
+			}
+			if diff := cmp.Diff(say(want), say(got)); diff != "" {
+				t.Errorf("the embedded role differs (-nginx +embedded):\n%s", diff)
+			}
+		})
+	}
+}
+
+// readHead reads a head, and gives what came behind it as well.
+func readHead(c net.Conn) (head, rest string, ok bool) {
+	var all string
+	for !strings.Contains(all, "\r\n\r\n") {
+		b := make([]byte, 1000)
+		n, err := c.Read(b)
+		all += string(b[:n])
+		if err != nil {
+			return all, "", false
+		}
+	}
+	head, rest, _ = strings.Cut(all, "\r\n\r\n")
+	resp := strings.Split(head, "\r\n")
+	status := strings.Fields(resp[0])[1]
+	var kept []string
+	for _, line := range resp[1:] {
+		// Without an upgrade the embedded role closes: it has stopped reading
+		// requests where one asked for it.
+		if !strings.HasPrefix(line, "Date:") && (status == "101" || !strings.HasPrefix(line, "Connection:")) {
+			kept = append(kept, strings.ToLower(line))
+		}
+	}
+	return status + "\n" + sorted(kept) + "\n", rest, true
+}
