@@ -7,6 +7,7 @@ package host
 import (
 	"context"
 	"crypto/x509"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -24,6 +25,9 @@ type Host struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// ReadFile reads a certificate, key or secret by the path a file wrote.
 	ReadFile func(path string) ([]byte, error)
+	// Lstat tells what a path is, a symbolic link included. Who moves what
+	// ReadFile reads moves this as well.
+	Lstat func(path string) (fs.FileInfo, error)
 	// Roots are trusted where a file names no CA of its own; nil: the
 	// system's. Who changes it must not change the pool itself.
 	Roots   *x509.CertPool
@@ -41,6 +45,7 @@ func Machine(log *slog.Logger) *Host {
 		Listen:   lc.Listen,
 		Dial:     d.DialContext,
 		ReadFile: os.ReadFile,
+		Lstat:    os.Lstat,
 		Metrics:  prometheus.NewRegistry(),
 	}
 }
