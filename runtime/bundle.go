@@ -76,7 +76,12 @@ func (b *Bundle) Subjects() []diag.Subject {
 
 // Read reads the files that role needs. Faults in any of them are a
 // diag.Findings with all of them; the bundle then only knows its Subjects.
-func Read(dir string, role Role) (*Bundle, error) {
+// Without a registry kas-config.yaml says where tunnels are kept.
+func Read(dir string, role Role, registry ...Registry) (*Bundle, error) {
+	var kasOptions []kas.Option
+	for _, r := range registry {
+		kasOptions = append(kasOptions, r.option())
+	}
 	b := &Bundle{Dir: dir, data: map[string][]byte{}}
 	var fs diag.Findings
 	parse := func(name string, roles []Role, load func(path string, data []byte) error) error {
@@ -110,7 +115,7 @@ func Read(dir string, role Role) (*Bundle, error) {
 		parse(streamFile, []Role{All, Front}, func(path string, data []byte) (err error) { b.stream, err = b.nginx(streamFile, path, data); return }),
 		parse(webFile, []Role{All, Front}, func(path string, data []byte) (err error) { b.web, err = b.nginx(webFile, path, data); return }),
 		parse(edgeFile, []Role{All, Edge}, func(path string, data []byte) (err error) { b.edge, err = edge.Load(path, data); return }),
-		parse(kasFile, []Role{All, Kas}, func(path string, data []byte) (err error) { b.kas, err = kas.Load(path, data); return }),
+		parse(kasFile, []Role{All, Kas}, func(path string, data []byte) (err error) { b.kas, err = kas.Load(path, data, kasOptions...); return }),
 	)
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ func Commands(streams cli.IO) []*cobra.Command {
 type runOptions struct {
 	dir, state, remap string
 	role              string
+	registry          Registry
 	check, debug      bool
 	format            cli.Format
 }
@@ -39,7 +40,11 @@ func runCommand(streams cli.IO) *cobra.Command {
 and is those programs. It ends on SIGTERM or SIGINT after giving open streams
 the time that the files say. On SIGHUP it reads the files again: what changed is
 made anew beside what runs, which lives on until its streams have ended; files
-that cannot be run change nothing.`,
+that cannot be run change nothing.
+
+Where kas-config.yaml has config.command, run executes it, as GitLab's kas does,
+with the environment and rights of this process, for 30 s at the most, and reads
+the YAML that it prints over the file; so it does when it reads the files again.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = args[0]
@@ -52,6 +57,7 @@ that cannot be run change nothing.`,
 	f.StringVar(&o.remap, "remap", "", "move ports of the front, as in 443=8443,80=8080 (0: any free port)")
 	f.BoolVar(&o.check, "check", false, "read and check everything, and change and open nothing")
 	f.BoolVar(&o.debug, "debug", false, "log connections that end early, too")
+	AddRegistry(cmd, &o.registry)
 	cli.AddFormat(cmd, &o.format)
 	cli.Complete(cmd, "role", func() []string { return []string{string(All), string(Front), string(Edge), string(Kas)} })
 	cli.CompleteDir(cmd)
@@ -71,7 +77,7 @@ func run(ctx context.Context, streams cli.IO, o runOptions) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	b, err := Read(o.dir, role)
+	b, err := Read(o.dir, role, o.registry)
 	if err != nil {
 		return cli.Report(streams, o.format, err, b.Subjects()...)
 	}
@@ -81,11 +87,15 @@ func run(ctx context.Context, streams cli.IO, o runOptions) error {
 	if o.check {
 		return check(streams, b, o)
 	}
+	if err := b.Complete(ctx); err != nil {
+		return cli.Report(streams, o.format, err, b.Subjects()...)
+	}
 	level := slog.LevelInfo
 	if o.debug {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level}))
+	warn(log, b)
 	p, err := newProcess(log, o, remap)
 	if err == nil {
 		err = p.run(ctx, b, hangup)
@@ -99,7 +109,7 @@ func run(ctx context.Context, streams cli.IO, o runOptions) error {
 
 // check tells what run would do.
 func check(streams cli.IO, b *Bundle, o runOptions) error {
-	var fs diag.Findings
+	fs := b.Warnings()
 	development := b.Development(o.state)
 	for _, path := range b.Files() {
 		at := b.Redirect(path, o.state)

@@ -108,10 +108,14 @@ func (p *process) reload(ctx context.Context, r *Running) {
 }
 
 func (p *process) replace(ctx context.Context, r *Running) (*Bundle, Change, error) {
-	b, err := Read(p.options.dir, Role(p.options.role))
+	b, err := Read(p.options.dir, Role(p.options.role), p.options.registry)
+	if err == nil {
+		err = b.Complete(ctx)
+	}
 	if err != nil {
 		return nil, Change{}, err
 	}
+	warn(p.log, b)
 	if unused := p.remap.unused(b); len(unused) > 0 {
 		p.log.Warn("--remap names ports that the front no longer listens on", "ports", unused)
 	}
@@ -121,6 +125,13 @@ func (p *process) replace(ctx context.Context, r *Running) (*Bundle, Change, err
 	}
 	change, err := r.Reload(ctx, b, h, front)
 	return b, change, err
+}
+
+// warn tells of what has no effect in the files.
+func warn(log *slog.Logger, b *Bundle) {
+	for _, f := range b.Warnings() {
+		log.Warn("found in a file", "code", f.Code, "at", f.Pos.String(), "what", f.What, "why", f.Why)
+	}
 }
 
 // refused tells why a reload has changed nothing: each finding by itself, with

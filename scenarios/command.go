@@ -18,18 +18,22 @@ import (
 	"kasgen/generator"
 	"kasgen/internal/cli"
 	"kasgen/internal/diag"
+	"kasgen/runtime"
 	"kasgen/scenarios/demo"
 	"kasgen/scenarios/lab"
 )
 
 // Commands are the commands that this room owns.
-func Commands(streams cli.IO) []*cobra.Command { return []*cobra.Command{demoCommand(streams), scenarioCommand(streams)} }
+func Commands(streams cli.IO) []*cobra.Command {
+	return []*cobra.Command{demoCommand(streams), scenarioCommand(streams)}
+}
 
 // demoOptions are the flags of `kasgen demo`.
 type demoOptions struct {
 	from                *generator.Source
 	bundle              string
 	cluster, kubeconfig string
+	registry            runtime.Registry
 	once, debug         bool
 	format              cli.Format
 }
@@ -56,6 +60,7 @@ yours, in a scratch directory, reachable on loopback with a random token.`,
 	f.StringVar(&o.cluster, "cluster-kubeconfig", "", "use the cluster of this kubeconfig")
 	f.StringVar(&o.kubeconfig, "kubeconfig-out", "", "write the kubeconfig for the way through kas here")
 	f.BoolVar(&o.debug, "debug", false, "print what the parts log")
+	runtime.AddRegistry(cmd, &o.registry)
 	cli.AddFormat(cmd, &o.format, cli.Text, cli.JSON, cli.JUnit)
 	return cmd
 }
@@ -93,7 +98,7 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 	log := slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level}))
 	quiet(log, o.debug)
 	l, err := lab.Start(ctx, lab.Options{
-		Bundle: o.bundle, Version: cli.Version, Cluster: config,
+		Bundle: o.bundle, Version: cli.Version, Cluster: config, Registry: o.registry,
 		Log:  log,
 		Tell: func(from, to string) { say("redirected: %s is %s here", from, to) },
 	})

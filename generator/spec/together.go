@@ -104,7 +104,7 @@ func (c *checker) registry() {
 	}
 	if nodes > 1 && k.Kind == KASEmbedded && k.Redis == nil {
 		c.add(CodeRegistry, field, fmt.Sprintf("%d nodes have no shared registry", nodes),
-			"an agent's tunnel is on one node, and the others would not know on which", "set kas.redis, or use one node")
+			"an agent's tunnel is on one node, and the others would not know on which", "use one node, or run GitLab's kas: kas.kind: gitlab with kas.redis; the embedded kas keeps its tunnels in memory")
 	}
 }
 

@@ -12,16 +12,15 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"kasgen/internal/diag"
-	"kasgen/internal/strictyaml"
 )
 
 // checker holds a file to the rules of gitlab.agent.kascfg.
 type checker struct {
-	doc      *strictyaml.Doc
+	doc      Places
 	findings *diag.Findings
 }
 
-func check(f *File, doc *strictyaml.Doc, findings *diag.Findings) {
+func check(f *File, doc Places, findings *diag.Findings) {
 	c := &checker{doc: doc, findings: findings}
 	c.gitlab(f.Gitlab)
 	if f.Agent != nil {
@@ -62,7 +61,7 @@ func check(f *File, doc *strictyaml.Doc, findings *diag.Findings) {
 }
 
 func (c *checker) add(code, field, what, why, fix string) {
-	if c.doc.Faulty(field) {
+	if c.doc.faulty(field) {
 		return // what could not be decoded is zero here
 	}
 	c.findings.Add(diag.Finding{Code: code, Pos: c.doc.Pos(field), Field: field, What: what, Why: why, Fix: fix})

@@ -39,7 +39,7 @@ func TestExplain(t *testing.T) {
 		"JSON":            {"explain --format=json KAS1203", 0, `"code": "KAS1203"`, ""},
 		"all":             {"explain", 0, "\nkas/kas-config.yaml\n  KAS1201  ", ""},
 		"all as JSON":     {"explain --format json", 0, `"code": "KAS1001"`, ""},
-		"unknown, near":   {"explain KAS3002", cli.Misuse, "", "error: there is no code \"KAS3002\": did you mean KAS3001?\n"},
+		"unknown, near":   {"explain KAS31O1", cli.Misuse, "", "error: there is no code \"KAS31O1\": did you mean KAS3101?\n"},
 		"unknown, far":    {"explain colour", cli.Misuse, "", "error: there is no code \"colour\": `kasgen explain` lists all of them\n"},
 		"some unknown":    {"explain KAS1203 KAS1 x", cli.Misuse, "", "error: there is no code \"KAS1\": "},
 		"SARIF is no use": {"explain --format=sarif", cli.Misuse, "", "it is text or json"},

@@ -62,7 +62,7 @@ func (s *Server) openAPI(ctx context.Context, h *host.Host, section string, l *k
 	a := apiServer{queue: sniff.NewQueue(ln.Addr()), grpc: newAPIServer(secret, time.Duration(*l.MaxConnectionAge))}
 	register(a.grpc)
 	s.apis = append(s.apis, a)
-	s.accepts = append(s.accepts, accept.New(ln, o, func(_ sniff.Protocol, c net.Conn) { a.queue.Put(c) }))
+	s.accept(accept.New(ln, o, func(_ sniff.Protocol, c net.Conn) { a.queue.Put(c) }), section)
 	return nil
 }
 

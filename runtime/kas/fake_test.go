@@ -75,7 +75,7 @@ func start(t testing.TB, access string, edit func(*Config)) kasOn {
 	config := fmt.Sprintf(`
 gitlab: {address: %q, authentication_secret_file: secret, external_url: "https://gitlab.example.com"}
 agent:
-  listen: {address: "127.0.0.1:0", websocket: true, listen_grace_period: 1s}
+  listen: {address: "127.0.0.1:0", websocket: true}
   kubernetes_api: {listen: {address: "localhost:0", shutdown_grace_period: 1s}, url_path_prefix: /k8s-proxy}
 observability: {listen: {address: "[::1]:0"}}
 api: {listen: {address: "127.0.0.1:1", authentication_secret_file: secret}}

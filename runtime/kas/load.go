@@ -7,6 +7,7 @@ package kas
 
 import (
 	"fmt"
+	"slices"
 
 	"kasgen/internal/diag"
 	"kasgen/internal/kasconf"
@@ -14,33 +15,50 @@ import (
 
 // Config is a kas-config.yaml that can be run.
 type Config struct {
-	file *kasconf.File // with every default
+	file     *kasconf.File // with every default
+	set      *kasconf.File // as it was written
+	source   kasconf.Source
+	memory   bool
+	extra    []byte // what config.command has added
+	warnings diag.Findings
 }
 
-// Load reads and checks a file. It opens nothing. The error, where there is
-// one, is a diag.Findings.
-func Load(name string, data []byte) (*Config, error) {
-	f, doc, err := kasconf.ReadPlaced(name, data)
-	if err != nil {
+// Option changes how a file is understood.
+type Option func(*Config)
+
+// TunnelsInMemory keeps tunnels in memory though the file has a section redis.
+func TunnelsInMemory() Option { return func(c *Config) { c.memory = true } }
+
+// Load reads and checks a file. It opens and runs nothing; see Complete. The
+// error, where there is one, is a diag.Findings.
+func Load(name string, data []byte, options ...Option) (*Config, error) {
+	c := &Config{source: kasconf.Source{Name: name, Data: data}}
+	for _, o := range options {
+		o(c)
+	}
+	if err := c.load(c.source); err != nil {
 		return nil, err
 	}
-	var fs diag.Findings
-	refuse := func(present bool, field, why, fix string) {
-		if present {
-			fs.Add(diag.Finding{Code: "KAS3001", Pos: doc.Pos(field), Field: field,
-				What: field + " is not something that the embedded kas does", Why: why, Fix: fix})
-		}
-	}
-	refuse(f.Gitlab == nil, "gitlab", "without it no agent and no job can be known", "add gitlab.address and gitlab.authentication_secret_file")
-	refuse(f.Redis != nil, "redis", "tunnels are kept in memory here, and another kas would not find them",
-		"remove the section for a single embedded kas, or run GitLab's kas")
-	refuse(f.Config != nil && f.Config.Command != "", "config.command", "the embedded kas runs no command for its configuration", "write the configuration into the file")
-	refuse(f.Workspaces != nil && f.Workspaces.Enabled, "workspaces.enabled", "the embedded kas has no workspaces proxy", "set it to false, or run GitLab's kas")
-	if err := fs.Err(); err != nil {
-		return nil, err
-	}
-	return &Config{file: f.WithDefaults()}, nil
+	return c, nil
 }
+
+func (c *Config) load(sources ...kasconf.Source) error {
+	f, places, warnings, err := kasconf.ReadPlaced(sources...)
+	if err != nil {
+		return err
+	}
+	no := refused(f, places, c.memory)
+	fs := slices.Concat(warnings, no, unused(f, places, no))
+	fs.Sort()
+	if err := fs.Err(); err != nil {
+		return err
+	}
+	c.set, c.file, c.warnings = f, f.WithDefaults(), fs
+	return nil
+}
+
+// Warnings say what of the file has no effect here.
+func (c *Config) Warnings() diag.Findings { return c.warnings }
 
 // Binds are the addresses that New opens.
 func (c *Config) Binds() []string {
@@ -59,7 +77,7 @@ func (c *Config) Binds() []string {
 
 // Files are the secrets and certificates that New reads.
 func (c *Config) Files() []string {
-	files := []string{c.file.Gitlab.AuthenticationSecretFile}
+	var files []string
 	add := func(names ...string) {
 		for _, n := range names {
 			if n != "" {
@@ -67,9 +85,12 @@ func (c *Config) Files() []string {
 			}
 		}
 	}
-	add(c.file.Gitlab.CACertificateFile, c.file.Agent.Listen.CertificateFile, c.file.Agent.Listen.KeyFile)
+	add(c.file.Gitlab.AuthenticationSecretFile, c.file.Gitlab.CACertificateFile, c.file.Agent.Listen.CertificateFile, c.file.Agent.Listen.KeyFile)
 	if k := c.file.Agent.KubernetesAPI; k != nil {
-		add(k.Listen.CertificateFile, k.Listen.KeyFile)
+		add(k.Listen.CertificateFile, k.Listen.KeyFile, k.WebsocketTokenSecretFile)
+	}
+	if l := c.file.Observability.Listen; l.CertificateFile != nil && l.KeyFile != nil {
+		add(*l.CertificateFile, *l.KeyFile)
 	}
 	if a := c.file.API; a != nil && a.Listen != nil {
 		add(a.Listen.AuthenticationSecretFile, a.Listen.CertificateFile, a.Listen.KeyFile)
@@ -91,6 +112,14 @@ func network(n string) string {
 // listenError names the section whose address could not be opened.
 func listenError(section, address string, err error) error {
 	return fmt.Errorf("kas: opening %s on %s: %w", section, address, err)
+}
+
+// WebSocketTokenFile is the secret of WebSocket tokens, "" if there is none.
+func (c *Config) WebSocketTokenFile() string {
+	if k := c.file.Agent.KubernetesAPI; k != nil {
+		return k.WebsocketTokenSecretFile
+	}
+	return ""
 }
 
 // GitLab is the address of the GitLab that is asked, and the file with the

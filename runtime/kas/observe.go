@@ -2,6 +2,7 @@ package kas
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -23,6 +24,10 @@ func (r *readiness) set(on bool) { r.on.Store(on) }
 func (s *Server) openObservability(ctx context.Context, h *host.Host) error {
 	o := s.file.Observability
 	l := o.Listen
+	begin, err := options(h, deref(l.CertificateFile), deref(l.KeyFile), "http/1.1")
+	if err != nil {
+		return fmt.Errorf("kas: observability.listen: %w", err)
+	}
 	ln, err := h.Listen(ctx, network(l.Network), l.Address)
 	if err != nil {
 		return listenError("observability.listen", l.Address, err)
@@ -38,6 +43,13 @@ func (s *Server) openObservability(ctx context.Context, h *host.Host) error {
 	mux.Handle("GET "+o.Prometheus.URLPath, promhttp.HandlerFor(h.Metrics, promhttp.HandlerOpts{Registry: h.Metrics}))
 	s.observe = http1.NewServer(ln.Addr(), mux, http1.Limits{Header: time.Second, Idle: idleLimit, MaxHeaderBytes: http.DefaultMaxHeaderBytes}, h.Log)
 	s.observe.HTTP().WriteTimeout = 15 * time.Second
-	s.observeOn = accept.New(ln, accept.Options{Log: h.Log, Sniff: headerLimit}, func(_ sniff.Protocol, conn net.Conn) { s.observe.Put(conn) })
+	s.observeOn = accept.New(ln, begin, func(_ sniff.Protocol, conn net.Conn) { s.observe.Put(conn) })
 	return nil
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
 }

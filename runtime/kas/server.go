@@ -34,7 +34,8 @@ const (
 // Server is a kas with open listeners.
 type Server struct {
 	log     *slog.Logger
-	file    *kasconf.File
+	file    *kasconf.File // with every default
+	set     *kasconf.File // as it was written
 	gitlab  *gitlab.Client
 	service *agents.Service
 	shared  *Shared
@@ -45,6 +46,7 @@ type Server struct {
 	websockets *http1.Server
 	api        *http1.Server
 	accepts    []*accept.Listener
+	grace      map[*accept.Listener]time.Duration
 	apis       []apiServer
 	observe    *http1.Server
 	observeOn  *accept.Listener
@@ -71,7 +73,10 @@ func (c *Config) NewWith(ctx context.Context, h *host.Host, version string, shar
 	if err != nil {
 		return nil, fmt.Errorf("kas: %w", err)
 	}
-	s := &Server{log: h.Log, file: c.file, gitlab: client, shared: shared, addrs: map[string]net.Addr{}, retired: make(chan struct{})}
+	quiet := *h
+	quiet.Log = leveled(h.Log, c.file.Observability.Logging.Level)
+	h = &quiet
+	s := &Server{log: h.Log, file: c.file, set: c.set, gitlab: client, shared: shared, grace: map[*accept.Listener]time.Duration{}, addrs: map[string]net.Addr{}, retired: make(chan struct{})}
 	listen := c.file.Agent.Listen
 	maxAge := time.Duration(*listen.MaxConnectionAge)
 	s.service = agents.New(agents.Options{
@@ -124,13 +129,13 @@ func (s *Server) openAgents(ctx context.Context, h *host.Host) error {
 	s.addrs[l.Address] = ln.Addr()
 	s.grpcConns = sniff.NewQueue(ln.Addr())
 	s.websockets = http1.NewServer(ln.Addr(), s.webSocketHandler(), httpLimits(), h.Log)
-	s.accepts = append(s.accepts, accept.New(ln, o, func(p sniff.Protocol, conn net.Conn) {
+	s.accept(accept.New(ln, o, func(p sniff.Protocol, conn net.Conn) {
 		if p == sniff.HTTP2 {
 			s.shared.intake.put(conn)
 		} else {
 			s.websockets.Put(conn)
 		}
-	}))
+	}), "agent.listen")
 	return nil
 }
 
@@ -160,7 +165,7 @@ func (s *Server) openProxy(ctx context.Context, c *Config, h *host.Host, version
 		FindTunnel: proxy.DefaultFindTunnel, LingerAfter: proxy.DefaultLinger, Version: version, Metrics: h.Metrics,
 	})
 	s.api = http1.NewServer(ln.Addr(), s.proxy, httpLimits(), h.Log)
-	s.accepts = append(s.accepts, accept.New(ln, o, func(_ sniff.Protocol, conn net.Conn) { s.api.Put(conn) }))
+	s.accept(accept.New(ln, o, func(_ sniff.Protocol, conn net.Conn) { s.api.Put(conn) }), "agent.kubernetes_api.listen")
 	return nil
 }
 
@@ -229,7 +234,7 @@ func (s *Server) Serve(ctx context.Context) error {
 // Close closes a kas that will not Serve.
 func (s *Server) Close() { s.close() }
 
-// drain closes the listeners, lets what is under way finish for the time that
+// drain closes the listeners in their time, lets what is under way finish for the time that
 // the file gives, and ends it then.
 func (s *Server) drain(ctx context.Context) {
 	s.ready.set(false)
@@ -244,6 +249,9 @@ func (s *Server) drain(ctx context.Context) {
 			s.log.Warn("closing a listener", "error", err)
 		}
 	}
+	// First, so that agents are told before their calls end and are made again.
+	stopped := make(chan struct{})
+	go func() { s.grpc.GracefulStop(); close(stopped) }()
 	s.service.Drain()
 	var g errgroup.Group
 	if s.api != nil {
@@ -254,8 +262,6 @@ func (s *Server) drain(ctx context.Context) {
 	if err := g.Wait(); err != nil {
 		s.log.Warn("draining kas", "error", err)
 	}
-	stopped := make(chan struct{})
-	go func() { s.grpc.GracefulStop(); close(stopped) }()
 	select {
 	case <-stopped:
 	case <-ctx.Done():

@@ -39,7 +39,11 @@ func (l *Lab) foreignFiles(ca string) ([]state.Item, error) {
 			l.redirect.Path(path, base+ext)
 		default:
 			to := filepath.Join(dir, filepath.Base(path))
-			items = append(items, state.Item{Path: to, Kind: state.Secret})
+			kind := state.Secret
+			if path == l.bundle.Kas().WebSocketTokenFile() {
+				kind = state.WebSocketSecret
+			}
+			items = append(items, state.Item{Path: to, Kind: kind})
 			l.redirect.Path(path, to)
 		}
 	}

@@ -30,7 +30,9 @@ import (
 type Options struct {
 	Bundle  string // directory; its files stay as they are
 	Version string // kasgen's
-	Log     *slog.Logger
+	// Registry is where kas keeps tunnels; "": where the bundle says.
+	Registry kasgenruntime.Registry
+	Log      *slog.Logger
 	// Tell is told, once each, what the bundle names and the lab has elsewhere.
 	Tell func(from, to string)
 	// Cluster is a real cluster; nil makes the stand-in.
@@ -62,6 +64,8 @@ type Lab struct {
 	dir      string
 	bundle   *kasgenruntime.Bundle
 	redirect *Redirect
+	host     *host.Host
+	running  *kasgenruntime.Running
 	gitlab   *gitlab.GitLab
 	cluster  *cluster.Cluster // nil: a real one
 	job      string           // CI_JOB_TOKEN
@@ -80,7 +84,10 @@ type Lab struct {
 
 // Start brings everything up and returns when both agents are connected.
 func Start(ctx context.Context, o Options) (_ *Lab, err error) {
-	b, err := kasgenruntime.Read(o.Bundle, kasgenruntime.All)
+	b, err := kasgenruntime.Read(o.Bundle, kasgenruntime.All, o.Registry)
+	if err == nil {
+		err = b.Complete(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -207,14 +214,21 @@ func (l *Lab) startRoles(ctx context.Context, o Options) error {
 	base := host.Machine(o.Log)
 	base.Roots = x509.NewCertPool()
 	base.Roots.AppendCertsFromPEM(l.caPEM)
-	h := l.redirect.Host(base)
-	r, err := l.bundle.Start(ctx, h, h, o.Version)
+	l.host = l.redirect.Host(base)
+	r, err := l.bundle.Start(ctx, l.host, l.host, o.Version)
 	if err != nil {
 		return err
 	}
+	l.running = r
 	l.roles.Go(func() error { return r.Serve(ctx) })
+	return l.meet(ctx, o)
+}
+
+// meet finds what clients of each name meet first, and puts before it what is
+// somebody else's.
+func (l *Lab) meet(ctx context.Context, o Options) error {
 	for _, n := range l.names {
-		at := ""
+		at, err := "", error(nil)
 		if !o.Direct {
 			if at, err = l.redirect.Address(n.Listeners[0]); err != nil {
 				return err
