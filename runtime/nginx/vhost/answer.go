@@ -1,6 +1,7 @@
 package vhost
 
 import (
+	"compress/gzip"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -20,6 +21,8 @@ type answer struct {
 	http.ResponseWriter
 	sent   int64
 	status int
+	packed *gzip.Writer // nil: as it is
+	bare   bool         // the answer is to HEAD, and has no body
 }
 
 // Unwrap is for http.ResponseController.
@@ -33,8 +36,16 @@ func (a *answer) WriteHeader(status int) {
 	a.ResponseWriter.WriteHeader(status)
 }
 
-// Write counts.
+// Write writes a piece of the body.
 func (a *answer) Write(p []byte) (int, error) {
+	if a.packed != nil && !a.bare {
+		return a.packed.Write(p)
+	}
+	return a.plain(p)
+}
+
+// plain counts.
+func (a *answer) plain(p []byte) (int, error) {
 	n, err := a.ResponseWriter.Write(p)
 	a.sent += int64(n)
 	return n, err
@@ -208,14 +219,15 @@ func (q *request) send(status int, h http.Header, body string) step {
 	if q.errStatus > 0 {
 		status = q.errStatus
 	}
-	q.finish(status, h)
+	q.finish(status, h, int64(len(body)))
 	to := q.w.Header()
 	for k, v := range h {
 		to[k] = v
 	}
-	if status == http.StatusNoContent || status == http.StatusNotModified {
+	switch {
+	case status == http.StatusNoContent, status == http.StatusNotModified:
 		delete(to, "Content-Type")
-	} else {
+	case q.w.packed == nil:
 		to.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	if len(to["Content-Type"]) == 0 {
@@ -229,10 +241,13 @@ func (q *request) send(status int, h http.Header, body string) step {
 }
 
 // finish gives an answer what nginx adds to every one.
-func (q *request) finish(status int, h http.Header) {
+func (q *request) finish(status int, h http.Header, length int64) {
 	q.status, q.sent = status, h
 	if len(h["Server"]) == 0 {
 		h.Set("Server", q.signature())
+	}
+	if q.packs(status, h, length) {
+		q.w.pack(q.settings.gzip.level)
 	}
 	for _, a := range q.settings.addHeaders {
 		if !a.always && !addsHeaders(status) {

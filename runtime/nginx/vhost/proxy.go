@@ -225,7 +225,7 @@ func (x *exchange) answered(resp *httpengine.Response) bool {
 	if x.errStatus > 0 {
 		resp.Status = x.errStatus
 	}
-	x.finish(resp.Status, resp.Header)
+	x.finish(resp.Status, resp.Header, resp.ContentLength)
 	if resp.Status == http.StatusSwitchingProtocols {
 		x.w.status = resp.Status // it is written past the ResponseWriter
 	}

@@ -133,7 +133,7 @@ const maxHead = 256 << 10
 
 func (s *Server) handler(k *socket) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		q := &request{run: s, socket: k, w: &answer{ResponseWriter: w}, r: r, client: httpengine.ClientOf(r.Context())}
+		q := &request{run: s, socket: k, w: &answer{ResponseWriter: w, bare: r.Method == http.MethodHead}, r: r, client: httpengine.ClientOf(r.Context())}
 		q.describe()
 		began := time.Now()
 		defer func() {
@@ -144,6 +144,7 @@ func (s *Server) handler(k *socket) http.Handler {
 			}
 		}()
 		q.serve()
+		q.w.end()
 	})
 }
 

@@ -79,7 +79,7 @@ func (l *loader) setting(s *scope, d *nginxconf.Directive) bool {
 // allSettings is every setting by its name.
 func allSettings() map[string]setting {
 	all := map[string]setting{}
-	for _, some := range []map[string]setting{clientSettings(), answerSettings(), tlsSettings(), passSettings("proxy"), passSettings("grpc"), proxySettings(), noEffect()} {
+	for _, some := range []map[string]setting{clientSettings(), answerSettings(), tlsSettings(), passSettings("proxy"), passSettings("grpc"), proxySettings(), gzipSettings(), noEffect()} {
 		for name, s := range some {
 			all[name] = s
 		}

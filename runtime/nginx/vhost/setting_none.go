@@ -36,9 +36,8 @@ func noEffect() map[string]setting {
 	ignore(outside, 1, 2, "ssl_session_cache")
 	ignore(outside, 1, 1, "ssl_session_timeout", "ssl_session_tickets", "ssl_prefer_server_ciphers", "ssl_dhparam", "ssl_buffer_size")
 	ignore(everywhere, 1, 1, "proxy_ssl_session_reuse", "grpc_ssl_session_reuse")
-	// How answers are packed by other modules, where that is off. `on` is
-	// refused with gzip itself.
-	ignore(everywhere, 1, -1, "gzip_types", "gzip_proxied", "gzip_disable", "gzip_buffers")
-	ignore(everywhere, 1, 1, "gzip_comp_level", "gzip_min_length", "gzip_http_version", "gzip_vary", "gzip_static", "msie_padding", "msie_refresh")
+	// Buffers of gzip, and what was for browsers of another age.
+	ignore(everywhere, 2, 2, "gzip_buffers")
+	ignore(everywhere, 1, 1, "msie_padding", "msie_refresh")
 	return out
 }

@@ -119,7 +119,7 @@ func proxySettings() map[string]setting {
 		}},
 		"proxy_cache":         offOnly("the embedded runtime keeps no answers"),
 		"proxy_store":         offOnly("the embedded runtime keeps no answers"),
-		"gzip":                offOnly("the embedded runtime passes answers as they are"),
+		"gzip_static":         offOnly("the embedded runtime looks for no packed files"),
 		"gunzip":              offOnly("the embedded runtime passes answers as they are"),
 		"disable_symlinks":    {everywhere, readSymlinks},
 		"autoindex":           offOnly("the embedded runtime lists no directories"),

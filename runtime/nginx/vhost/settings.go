@@ -37,6 +37,7 @@ type settings struct {
 	realIP                   realIP
 	accessLog, noLinks       bool
 	proxy, grpc              passing
+	gzip                     packing
 }
 
 // Limits that several defaults share.
@@ -67,6 +68,7 @@ func defaults(modern bool) settings {
 		defaultType: "text/plain", accessLog: true,
 		realIP: realIP{header: "X-Real-Ip"},
 		proxy:  passing, grpc: passing,
+		gzip: packing{level: 1, least: 20, types: []string{"text/html"}},
 	}
 	if modern {
 		s.tls.max, s.proxy.tls.max, s.grpc.tls.max = tls.VersionTLS13, tls.VersionTLS13, tls.VersionTLS13

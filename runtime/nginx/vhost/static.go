@@ -47,6 +47,9 @@ func (q *request) static() step {
 	if escapes(name) {
 		return q.fail(http.StatusNotFound)
 	}
+	if q.settings.noLinks && q.linked(name) {
+		return q.fail(http.StatusForbidden)
+	}
 	if strings.HasSuffix(q.uri, "/") {
 		return q.directory(name)
 	}
@@ -66,6 +69,21 @@ func (q *request) static() step {
 		return q.redirect(http.StatusMovedPermanently, to)
 	}
 	return q.fail(q.unreadable(name, err))
+}
+
+// linked tells whether some part of a path is a symbolic link. It looks before
+// the file is opened, and not at the same time as nginx does: who can put links
+// there can win, but could write the file as well.
+func (q *request) linked(name string) bool {
+	for i := 1; i <= len(name); i++ {
+		if i < len(name) && name[i] != '/' {
+			continue
+		}
+		if info, err := q.run.host.Lstat(name[:i]); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // escapes tells whether a name climbs, which only an alias or a variable could
