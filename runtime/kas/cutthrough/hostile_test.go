@@ -192,10 +192,6 @@ func TestHostileFrames(t *testing.T) {
 			c.WriteRSTStream(1, http2.ErrCodeCancel)
 			c.WritePing(false, [8]byte{1})
 		}, []string{"hello"}, errReset, func(f http2.Frame) bool { _, ok := f.(*http2.PingFrame); return ok }},
-		{"data after the end", func(c *client) {
-			c.WriteData(1, true, hello)
-			c.WriteData(1, false, hello)
-		}, []string{"hello"}, io.EOF, func(f http2.Frame) bool { return trailers(1)(f) || reset(1, http2.ErrCodeStreamClosed)(f) }},
 		{"data of other streams", func(c *client) {
 			c.WriteData(3, false, hello)
 			c.WriteData(1, true, hello)
@@ -243,6 +239,31 @@ func TestHostileFrames(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Data after the end is gRPC's to judge, as without us.
+func TestDataAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	diverted := make(chan struct{})
+	addr := serve(t, creds{}, func(r *receiver) error {
+		_, err := r.next()
+		if err == nil {
+			err = r.divert(nil)
+		}
+		close(diverted)
+		<-release
+		return err
+	})
+	c := rawClient(t, addr)
+	hello := message(0, []byte("hello"))
+	c.request(1, 1)
+	c.WriteData(1, false, hello)
+	<-diverted
+	c.WriteData(1, true, hello)
+	c.WriteData(1, false, hello)
+	c.until(reset(1, http2.ErrCodeStreamClosed))
+	close(release)
 }
 
 // Headers in several frames are followed like those in one.
