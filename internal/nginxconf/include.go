@@ -1,6 +1,7 @@
 package nginxconf
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -151,8 +152,8 @@ func (e *expansion) file(at Word, file string, chain []string) ([]*Directive, []
 		return nil, nil
 	}
 	f, err := Parse(file, data)
-	if err != nil {
-		e.fs = append(e.fs, err.(diag.Findings)...)
+	if fs, ok := errors.AsType[diag.Findings](err); ok {
+		e.fs = append(e.fs, fs...)
 		return nil, nil
 	}
 	return e.directives(f.Directives, f.Tail, append(chain[:len(chain):len(chain)], file))

@@ -93,6 +93,7 @@ func TestBindsAndFiles(t *testing.T) {
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte("events {} stream { map $remote_addr $x { hostnames; *.a 1.2.3.4:1; ~b c; default $y; } map $x $y { a b; } upstream c { server 1.2.3.4:5 weight=2; hash $remote_addr; } server { listen 80 ssl; proxy_pass $x; } }"))
 	f.Add([]byte("events {} stream { map a${b}c $d { \\default ${; } server { listen [::1]:1 so_keepalive=1:2:3; proxy_pass $d; } }"))
+	f.Add([]byte("events {} http { map $uri$x $y { hostnames; ~(?<x>a) $x; } upstream u { server a; keepalive 2; } server { listen [::1]:80 ssl http2; server_name .a ~^(b)$; ssl_certificate a; ssl_certificate_key b; location ~ ^/(.*)$ { if ($1 ~* (c)) { return 301 $1; } rewrite a b? last; proxy_pass http://$host/$1; error_page 404 =200 @n; } location @n { grpc_pass grpcs://u; } } }"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if c, err := Load("n", data, nginxconf.Source{}); err == nil {
 			_, _ = c.Binds(), c.Files()

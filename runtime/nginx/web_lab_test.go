@@ -159,12 +159,9 @@ func serveRaw(t testing.TB, serve func(net.Conn, *bufio.Reader)) string {
 // engine runs a file; it tells where an address of it listens.
 type engine func(t testing.TB, text string) func(bind string) string
 
-// both are the embedded role and nginx itself.
-func both() map[string]engine { return map[string]engine{"embedded": embedded, "nginx": native} }
-
 // web is a file around http{}, whose BINDn and ORIGIN are replaced.
 type web struct {
-	text  string
+	text  string            // of the file, or its name, as the engine wants it
 	binds map[string]string // by their placeholder
 }
 

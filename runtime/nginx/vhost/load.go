@@ -185,7 +185,7 @@ func (l *loader) server(d *nginxconf.Directive, inherited *settings, http2 bool)
 func (l *loader) checkNamed(s *server) {
 	for _, w := range l.namedUses {
 		if s.named[w.Value[1:]] == nil {
-			l.Reference(w, fmt.Sprintf("there is no location %s in this server", w.Value), w.Value, nil)
+			l.Warn(directive.Reference, w.Pos, fmt.Sprintf("there is no location %s in this server", w.Value), "nginx answers 500 where it should go there", "add the location, or correct the name")
 		}
 	}
 	l.namedUses = nil
@@ -208,7 +208,7 @@ func (l *loader) serverName(s *server, d *nginxconf.Directive) {
 			name.text = w.Value
 		case w.Value == "$hostname":
 			l.Unsupported(w, "a file must mean the same on every machine", "write the name")
-		case w.Value != "" && (strings.ContainsAny(inner, "*") || inner == "" || strings.Contains(w.Value, "..") || strings.HasPrefix(w.Value, "*") && !strings.HasPrefix(w.Value, "*.")):
+		case w.Value != "" && (inner == "" || strings.Contains(w.Value, "..") || strings.HasPrefix(w.Value, "*") && !strings.HasPrefix(w.Value, "*.")):
 			l.Arguments(w, "server name %q is invalid", w.Value)
 		case strings.Contains(w.Value, "/"):
 			l.Warn(directive.Arguments, w.Pos, fmt.Sprintf("server name %q has suspicious symbols", w.Value), "no client asks for such a name", "write the name alone")

@@ -106,9 +106,9 @@ func (l *loader) listenParameter(k *listen, w nginxconf.Word, ip netip.Addr) {
 		}
 	case "ipv6only":
 		k.options = true
-		if !ip.Is6() || value != "on" && value != "off" {
+		if value != "on" && value != "off" {
 			l.Arguments(w, "%q does not fit", w.Value)
-		} else if value == "off" {
+		} else if value == "off" && ip.Is6() {
 			k.network = "tcp"
 		}
 	case "so_keepalive":

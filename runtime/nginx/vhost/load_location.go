@@ -31,6 +31,8 @@ func (l *loader) locations(outer *location, ds []*nginxconf.Directive) {
 			l.Arguments(at, "location %q cannot be inside location %q", n.name, outer.name)
 		case n.named && outer != l.current.root:
 			l.Arguments(at, "named location %q can be on the server level only", n.name)
+		case n.named && taken[key]:
+			l.Warn(directive.Duplicate, at.Pos, fmt.Sprintf("duplicate location %q, ignored", n.name), "nginx goes to the first one", "remove one of them")
 		case n.pattern == nil && taken[key]:
 			l.Add(directive.Duplicate, at.Pos, fmt.Sprintf("duplicate location %q", n.name), "only one of them could be chosen", "remove one of them")
 		}
@@ -40,7 +42,9 @@ func (l *loader) locations(outer *location, ds []*nginxconf.Directive) {
 		l.location(n, outer, d)
 		switch {
 		case n.named:
-			l.current.named[n.name[1:]] = n
+			if l.current.named[n.name[1:]] == nil {
+				l.current.named[n.name[1:]] = n
+			}
 		case n.pattern != nil:
 			lv.patterns = append(lv.patterns, n)
 		case n.exact:

@@ -28,6 +28,7 @@ type request struct {
 	target
 	method   string // as it is sent on: an error page is fetched by GET
 	bodiless bool   // the body is of no use any more
+	unread   *unread
 	// rewritten asks for another location. pathChanged says that the path is not
 	// the client's own any more, wholePath that `rewrite … break` made it, so
 	// that proxy_pass does not replace the location's part of it.

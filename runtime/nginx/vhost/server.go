@@ -143,8 +143,10 @@ func (s *Server) handler(k *socket) http.Handler {
 					"status", q.logStatus(), "bytes", q.w.sent, "upstream", q.upstream.addr, "took", time.Since(began).Round(time.Millisecond))
 			}
 		}()
+		q.watch()
 		q.serve()
 		q.w.end()
+		q.linger()
 	})
 }
 

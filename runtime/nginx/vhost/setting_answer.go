@@ -76,7 +76,7 @@ func readTypes(l *loader, s *scope, d *nginxconf.Directive, first bool) {
 		s.types = map[string]string{}
 	}
 	for _, t := range d.Block.Directives {
-		if !l.Simple(t, 1, -1) {
+		if !l.Simple(t, 0, -1) {
 			continue
 		}
 		for _, ext := range t.Args {

@@ -38,6 +38,21 @@ func clientSettings() map[string]setting {
 				}
 			}
 		}},
+		"lingering_time":    duration(everywhere, func(s *settings) *time.Duration { return &s.lingering.total }),
+		"lingering_timeout": duration(everywhere, func(s *settings) *time.Duration { return &s.lingering.silent }),
+		"lingering_close": {everywhere, func(l *loader, s *scope, d *nginxconf.Directive, _ bool) {
+			if !l.Simple(d, 1, 1) {
+				return
+			}
+			switch w := d.Args[0]; w.Value {
+			case "on", "off":
+				s.lingering.off = w.Value == "off"
+			case "always":
+				l.Unsupported(w, "the embedded runtime lingers where a request has not ended", "write on")
+			default:
+				l.Unknown(w, d.Name.Value, []string{"on", "off", "always"})
+			}
+		}},
 		"set_real_ip_from": {everywhere, func(l *loader, s *scope, d *nginxconf.Directive, first bool) {
 			if first {
 				s.realIP.trusted = nil

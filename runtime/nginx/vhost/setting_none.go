@@ -22,7 +22,7 @@ func noEffect() map[string]setting {
 	ignore(everywhere, 1, 1, "proxy_busy_buffers_size", "postpone_output", "sendfile_max_chunk", "read_ahead", "subrequest_output_buffer_size", "client_body_in_single_buffer")
 	// How the kernel is asked to send.
 	ignore(everywhere|inIf, 1, 1, "sendfile", "tcp_nopush", "aio", "directio")
-	ignore(everywhere, 1, 1, "tcp_nodelay", "reset_timedout_connection", "lingering_close", "lingering_time", "lingering_timeout", "proxy_socket_keepalive", "grpc_socket_keepalive")
+	ignore(everywhere, 1, 1, "tcp_nodelay", "reset_timedout_connection", "proxy_socket_keepalive", "grpc_socket_keepalive")
 	// Where bodies and answers are kept meanwhile: here in the system's
 	// directory of temporary files, or not at all.
 	ignore(everywhere, 1, 4, "client_body_temp_path", "proxy_temp_path")

@@ -38,6 +38,7 @@ type settings struct {
 	accessLog, noLinks       bool
 	proxy, grpc              passing
 	gzip                     packing
+	lingering                lingering
 }
 
 // Limits that several defaults share.
@@ -68,7 +69,8 @@ func defaults(modern bool) settings {
 		defaultType: "text/plain", accessLog: true,
 		realIP: realIP{header: "X-Real-Ip"},
 		proxy:  passing, grpc: passing,
-		gzip: packing{level: 1, least: 20, types: []string{"text/html"}},
+		lingering: lingering{total: 30 * time.Second, silent: 5 * time.Second},
+		gzip:      packing{level: 1, least: 20, types: []string{"text/html"}},
 	}
 	if modern {
 		s.tls.max, s.proxy.tls.max, s.grpc.tls.max = tls.VersionTLS13, tls.VersionTLS13, tls.VersionTLS13
