@@ -81,6 +81,13 @@ observability: {listen: {address: "[::1]:0"}}
 api: {listen: {address: "127.0.0.1:1", authentication_secret_file: secret}}
 private_api: {listen: {address: "127.0.0.1:2", authentication_secret_file: secret}}
 `, gitlab.URL)
+	return startFile(t, config, nil, edit)
+}
+
+// startFile runs a file; files are the contents of those that it names, of
+// which any other is a secret of 32 bytes.
+func startFile(t testing.TB, config string, files map[string][]byte, edit func(*Config)) kasOn {
+	t.Helper()
 	c, err := Load("kas-config.yaml", []byte(config))
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +96,12 @@ private_api: {listen: {address: "127.0.0.1:2", authentication_secret_file: secre
 		edit(c)
 	}
 	h := host.Machine(slog.New(slog.DiscardHandler))
-	h.ReadFile = func(string) ([]byte, error) { return []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), nil }
+	h.ReadFile = func(path string) ([]byte, error) {
+		if data, ok := files[path]; ok {
+			return data, nil
+		}
+		return []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), nil
+	}
 	listen := h.Listen
 	h.Listen = func(ctx context.Context, network, _ string) (net.Listener, error) {
 		return listen(ctx, network, "127.0.0.1:0")

@@ -234,21 +234,17 @@ func (s *Server) Serve(ctx context.Context) error {
 // Close closes a kas that will not Serve.
 func (s *Server) Close() { s.close() }
 
-// drain closes the listeners in their time, lets what is under way finish for the time that
-// the file gives, and ends it then.
+// drain closes the listeners in their time, lets what is under way finish for
+// the time that the file gives, and ends it then.
 func (s *Server) drain(ctx context.Context) {
 	s.ready.set(false)
 	limit := time.Duration(*s.file.Agent.Listen.ListenGracePeriod)
 	if k := s.file.Agent.KubernetesAPI; k != nil {
 		limit = time.Duration(*k.Listen.ShutdownGracePeriod)
 	}
+	s.stopListening()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	for _, a := range s.accepts {
-		if err := a.Close(); err != nil {
-			s.log.Warn("closing a listener", "error", err)
-		}
-	}
 	// First, so that agents are told before their calls end and are made again.
 	stopped := make(chan struct{})
 	go func() { s.grpc.GracefulStop(); close(stopped) }()
