@@ -109,8 +109,17 @@ func (m *moves) has(from string) bool {
 func start(t *testing.T, dir string) (*lab.Lab, *moves) {
 	t.Helper()
 	m := &moves{m: map[string]string{}}
-	l, err := lab.Start(context.Background(), lab.Options{Bundle: dir, Version: "test", Tell: m.tell, Limit: 20 * time.Second,
-		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	return startWith(t, lab.Options{Bundle: dir, Tell: m.tell, Limit: 20 * time.Second}), m
+}
+
+func startWith(t *testing.T, o lab.Options) *lab.Lab {
+	t.Helper()
+	o.Version = "test"
+	o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if o.Tell == nil {
+		o.Tell = func(string, string) {}
+	}
+	l, err := lab.Start(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +128,7 @@ func start(t *testing.T, dir string) (*lab.Lab, *moves) {
 			t.Error(err)
 		}
 	})
-	return l, m
+	return l
 }
 
 // one runs a single operation through the first agent.

@@ -121,7 +121,7 @@ func TestRun(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != 401 || !strings.Contains(string(body), "the request has no Authorization header") {
+	if err != nil || resp.StatusCode != 401 || !strings.Contains(string(body), "the request has no credentials: neither an Authorization header nor the cookie _gitlab_kas") {
 		t.Errorf("%d %s, %v", resp.StatusCode, body, err)
 	}
 }

@@ -65,6 +65,7 @@ type Lab struct {
 	bundle   *kasgenruntime.Bundle
 	redirect *Redirect
 	host     *host.Host
+	proxy    *proxy
 	running  *kasgenruntime.Running
 	gitlab   *gitlab.GitLab
 	cluster  *cluster.Cluster // nil: a real one
@@ -117,7 +118,7 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	up := []struct {
 		ctx  context.Context
 		step func(context.Context, Options) error
-	}{{around, l.makeFiles}, {around, l.startGitLab}, {around, l.startCluster}, {roles, l.startRoles}, {around, l.startAgents}}
+	}{{around, l.makeFiles}, {around, l.startGitLab}, {around, l.startCluster}, {around, l.startProxy}, {roles, l.startRoles}, {around, l.startAgents}}
 	for _, u := range up {
 		if err := u.step(u.ctx, o); err != nil {
 			return nil, err
