@@ -3,12 +3,10 @@ package nginx
 import (
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -131,23 +129,7 @@ func TestOmnibus(t *testing.T) {
 // leaves it open.
 func echo(t *testing.T, c *http.Client, pieces int, wait bool) string {
 	t.Helper()
-	s := open(t, c, "https://kas.example.com/gitlab.agent.x/Echo", "kas.example.com")
-	var work sync.WaitGroup
-	work.Go(func() {
-		for range pieces {
-			if _, err := s.Write(make([]byte, 60_000)); err != nil {
-				return
-			}
-		}
-		if !wait {
-			s.Close()
-		}
-	})
-	said := s.end()
-	s.cancel()
-	_ = s.CloseWithError(io.ErrClosedPipe)
-	work.Wait()
-	return said
+	return open(t, c, "https://kas.example.com/gitlab.agent.x/Echo", "kas.example.com").talk(pieces, wait, true)
 }
 
 // TestOmnibusRequests compares what else the package's vhost does.

@@ -53,6 +53,12 @@ server { listen BIND0; server_name a.example.com;
     location /bodyreturn { client_max_body_size 10; return 200 ok; }
     location /bodypage { client_max_body_size 10; error_page 413 /page; proxy_pass http://origin; }
     location /buffer { client_body_buffer_size 4k; client_max_body_size 0; proxy_pass http://origin; }
+    location /gzip { gzip on; gzip_types text/x-origin; gzip_proxied expired no-cache; gzip_vary on; proxy_pass http://origin; }
+    location /gzip-stream { gzip on; gzip_types *; gzip_min_length 1000; proxy_buffering off; proxy_pass http://origin; }
+    location /gzip-not { gzip on; proxy_pass http://origin; }
+    location /gzip-text { gzip on; gzip_types text/plain; gzip_comp_level 5; return 200 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"; }
+    location /gzip-short { gzip on; gzip_types text/plain; return 200 "x"; }
+    location /break { set $a 1; if ($arg_b) { break; } set $a 2; return 200 $a; }
     location /upgrade { proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade; proxy_pass http://origin; }
     location /upgrade-not { proxy_pass http://origin; }
     location /upgrade-short { proxy_read_timeout 300ms; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade; proxy_pass http://origin; }
@@ -64,7 +70,7 @@ server { listen BIND4 proxy_protocol; set_real_ip_from 127.0.0.1; real_ip_header
 server { listen BIND5 proxy_protocol; return 200 "$remote_addr|$proxy_protocol_addr\n"; }
 server { listen BIND6; set_real_ip_from 127.0.0.1; return 200 "$remote_addr\n"; }
 server { listen BIND7; set_real_ip_from 127.0.0.1; real_ip_header X-Client; return 200 "$remote_addr\n"; }
-server { listen BIND8; underscores_in_headers on; keepalive_requests 2; location / { proxy_pass http://origin; } }
+server { listen BIND8 so_keepalive=10s:5s:3; underscores_in_headers on; keepalive_requests 2; location / { proxy_pass http://origin; } }
 server { listen BIND9; keepalive_timeout 0; ignore_invalid_headers off; location / { proxy_pass http://origin; } }
 `, replacements(t)...)
 	header := func(bind string, h ...string) request {
@@ -76,7 +82,11 @@ server { listen BIND9; keepalive_timeout 0; ignore_invalid_headers off; location
 	chunked := func(path, body string) request {
 		return request{name: "chunked " + path, raw: "POST " + path + " HTTP/1.1\r\nHost: a.example.com\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + itoa16(len(body)) + "\r\n" + body + "\r\n0\r\n\r\n"}
 	}
+	gzip := "Accept-Encoding: deflate, gzip"
 	requests := []request{
+		{raw: get("/gzip", gzip)}, {raw: get("/gzip")}, {raw: get("/gzip", "Accept-Encoding: gzip;q=0")}, {raw: get("/gzip", "Accept-Encoding: gzip;q=0.5, br")}, {raw: get("/gzip/headers", gzip)}, {raw: get("/gzip/status=404", gzip)}, {raw: get("/gzip/status=201", gzip)},
+		{raw: get("/gzip", gzip, "Via: x")}, {name: "gzip 1.0", raw: strings.Replace(get("/gzip", gzip), "1.1", "1.0", 1)}, {raw: get("/gzip-stream/chunked", gzip)}, {raw: get("/gzip-stream", gzip)}, {raw: get("/gzip-not", gzip)},
+		{raw: get("/gzip-text", gzip)}, {raw: get("/gzip-short", gzip)}, {name: "gzip HEAD", raw: strings.Replace(get("/gzip-text", gzip), "GET", "HEAD", 1)}, {raw: get("/break")}, {raw: get("/break?b=1")},
 		{raw: get("/x", "User-Agent: u", "Accept: */*", "X-A: 1", "x-a: 2", "TE: trailers", "Keep-Alive: 5", "Upgrade: x", "Under_score: 1", "X.Dot: 2", "Cookie: a=b", "Proxy-Connection: z")},
 		{raw: get("/ten")}, {name: "HEAD", raw: strings.Replace(get("/x"), "GET", "HEAD", 1)}, {name: "DELETE", raw: strings.Replace(get("/x"), "GET", "DELETE", 1)},
 		{raw: get("/sets?a=1", "X-Forwarded-For: 9.9.9.9", "X-Forwarded-For: 8.8.8.8", "Cookie: c=d; e=f", "User-Agent: u", "X-Empty: client", "X-Twice: client")}, {raw: get("/sets", "Upgrade: websocket")},

@@ -84,7 +84,16 @@ func grpcAnswer(w http.ResponseWriter, r *http.Request) {
 type stream struct {
 	*io.PipeWriter
 	got    chan *http.Response // closed without one if there is none
+	resp   *http.Response
 	cancel context.CancelFunc
+}
+
+// answer waits for the head of the answer.
+func (s *stream) answer() *http.Response {
+	if s.resp == nil {
+		s.resp = <-s.got
+	}
+	return s.resp
 }
 
 func open(t testing.TB, c *http.Client, url, host string) *stream {
@@ -110,7 +119,7 @@ func open(t testing.TB, c *http.Client, url, host string) *stream {
 
 // end is how a stream ends: what came, and whether it was whole.
 func (s *stream) end() string {
-	resp := <-s.got
+	resp := s.answer()
 	if resp == nil {
 		return "no answer"
 	}
@@ -123,6 +132,34 @@ func (s *stream) end() string {
 		body = body[:bytes.IndexByte(body, '\n')]
 	}
 	return fmt.Sprintf("%d %d bytes %s", resp.StatusCode, len(body), resp.Trailer.Get("Grpc-Status"))
+}
+
+// talk sends pieces of 60 KB and tells how the stream ends. wait leaves it open.
+// Where both talk, whether an answer begins before a limit is reached must not
+// be left to chance.
+func (s *stream) talk(pieces int, wait, both bool) string {
+	if both {
+		if _, err := s.Write(make([]byte, 60_000)); err == nil {
+			s.answer()
+		}
+		pieces--
+	}
+	var work sync.WaitGroup
+	work.Go(func() {
+		for range pieces {
+			if _, err := s.Write(make([]byte, 60_000)); err != nil {
+				return
+			}
+		}
+		if !wait {
+			s.Close()
+		}
+	})
+	said := s.end()
+	s.cancel()
+	_ = s.CloseWithError(io.ErrClosedPipe)
+	work.Wait()
+	return said
 }
 
 // long is a client whose requests may take as long as they like.
@@ -194,22 +231,7 @@ server { listen BIND0 http2; server_name a.example.com;
 			t.Parallel()
 			each(t, func(t *testing.T, r *running) string {
 				s := open(t, long(h2c(r.address("BIND0"))), "http://"+r.address("BIND0")+tt.path, "a.example.com")
-				var work sync.WaitGroup
-				work.Go(func() {
-					for range tt.pieces {
-						if _, err := s.Write(make([]byte, 60_000)); err != nil {
-							return
-						}
-					}
-					if !tt.wait {
-						s.Close()
-					}
-				})
-				said := s.end()
-				s.cancel()
-				_ = s.CloseWithError(io.ErrClosedPipe)
-				work.Wait()
-				return said
+				return s.talk(tt.pieces, tt.wait, strings.HasSuffix(tt.path, "Echo"))
 			})
 		})
 	}

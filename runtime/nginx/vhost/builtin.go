@@ -90,7 +90,7 @@ func argument(args, name string) string {
 }
 
 func builtins() map[string]func(*request) string {
-	onlyLog := func(*request) string { return "" } // for log_format, whose form is the host's
+	onlyLog := func(*request) string { return "" }
 	m := map[string]func(*request) string{
 		"host":                func(q *request) string { return q.hostName() },
 		"hostname":            func(*request) string { name, _ := os.Hostname(); return name },
@@ -147,15 +147,20 @@ func builtins() map[string]func(*request) string {
 			})
 		},
 	}
-	for _, name := range []string{
+	for _, name := range logged() {
+		m[name] = onlyLog
+	}
+	return m
+}
+
+// logged are variables that are known for a log's form only.
+func logged() []string {
+	return []string{
 		"bytes_sent", "body_bytes_sent", "connection", "connection_requests", "connection_time", "gzip_ratio", "pid", "pipe", "remote_user",
 		"request_completion", "request_length", "request_time", "ssl_cipher", "ssl_session_reused", "upstream_bytes_received",
 		"upstream_bytes_sent", "upstream_cache_status", "upstream_connect_time", "upstream_header_time", "upstream_response_length",
 		"upstream_response_time", "request_id",
-	} {
-		m[name] = onlyLog
 	}
-	return m
 }
 
 func ifset(b bool, s string) string {

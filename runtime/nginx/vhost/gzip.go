@@ -27,7 +27,7 @@ func (q *request) packs(status int, h http.Header, length int64) bool {
 	switch {
 	case !o.on, status != http.StatusOK && status != http.StatusForbidden && status != http.StatusNotFound,
 		h.Get("Content-Encoding") != "", length >= 0 && length < o.least,
-		kind == "" || !slices.Contains(o.types, "*") && !slices.Contains(o.types, strings.ToLower(strings.TrimSpace(kind))):
+		!slices.Contains(o.types, "*") && !slices.Contains(o.types, strings.ToLower(strings.TrimSpace(kind))):
 		return false
 	}
 	if o.vary {
@@ -65,37 +65,24 @@ func accepts(values []string) bool {
 	return false
 }
 
-// allows is gzip_proxied.
+// allows is gzip_proxied, asked in nginx's order: what forbids caching allows
+// packing, and so does an answer that says nothing of it.
 func (o *packing) allows(r *http.Request, h http.Header) bool {
-	caching := strings.ToLower(strings.Join(h["Cache-Control"], ","))
-	for _, p := range o.proxied {
-		switch p {
-		case "any":
-			return true
-		case "no-cache", "no-store", "private":
-			if strings.Contains(caching, p) {
-				return true
-			}
-		case "expired":
-			if v := h.Get("Expires"); v != "" {
-				t, err := http.ParseTime(v)
-				return err != nil || t.Before(time.Now())
-			}
-		case "no_last_modified":
-			if h.Get("Last-Modified") == "" {
-				return true
-			}
-		case "no_etag":
-			if h.Get("Etag") == "" {
-				return true
-			}
-		case "auth":
-			if r.Header.Get("Authorization") != "" {
-				return true
-			}
-		}
+	on := func(word string) bool { return slices.Contains(o.proxied, word) }
+	switch {
+	case len(o.proxied) == 0 || on("off"):
+		return false
+	case on("any"), on("auth") && r.Header.Get("Authorization") != "":
+		return true
 	}
-	return false
+	if v := h.Get("Expires"); v != "" {
+		t, err := http.ParseTime(v)
+		return on("expired") && (err != nil || t.Before(time.Now()))
+	}
+	if v := strings.ToLower(strings.Join(h["Cache-Control"], ",")); v != "" {
+		return slices.ContainsFunc([]string{"no-cache", "no-store", "private"}, func(word string) bool { return on(word) && strings.Contains(v, word) })
+	}
+	return !(on("no_last_modified") && h.Get("Last-Modified") != "" || on("no_etag") && h.Get("Etag") != "")
 }
 
 // pack compresses what is written from now on.

@@ -43,6 +43,9 @@ func (v *variable) of(q *request) string {
 func (l *loader) refer(name string, at nginxconf.Word) *variable {
 	v := l.variable(name)
 	v.uses = append(v.uses, at)
+	if !l.logging && slices.Contains(logged(), v.name) {
+		l.Unsupported(nginxconf.Word{Value: "$" + name, Pos: at.Pos}, "the embedded runtime has this variable in log_format only", "send something else")
+	}
 	return v
 }
 
