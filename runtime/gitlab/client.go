@@ -153,8 +153,15 @@ type question struct {
 	signed       bool // with kas's JWT
 }
 
+// askLimit is how long GitLab may take to answer: callers wait for each
+// other's questions, and one that never ends would hold them all. It is Rails'
+// own limit for a request.
+const askLimit = 60 * time.Second
+
 // ask asks and reads the answer into answer.
 func (c *Client) ask(ctx context.Context, q question, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
 	if err := c.limit.Wait(ctx); err != nil {
 		return fmt.Errorf("waiting for gitlab.api_rate_limit: %w", err)
 	}
