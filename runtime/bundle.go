@@ -196,14 +196,16 @@ func (b *Bundle) fronts() []front {
 // nginx reads a file of nginx's and what it includes, which counts as a part
 // of it.
 func (b *Bundle) nginx(name, path string, data []byte) (*nginx.Config, error) {
-	return nginx.Load(path, data, nginxconf.Source{
-		Glob: filepath.Glob,
-		ReadFile: func(path string) ([]byte, error) {
-			more, err := os.ReadFile(path)
-			b.data[name] = append(b.data[name][:len(b.data[name]):len(b.data[name])], more...)
-			return more, err
-		},
-	})
+	return nginx.Load(path, data, nginxSource(func(path string) ([]byte, error) {
+		more, err := os.ReadFile(path)
+		b.data[name] = append(b.data[name][:len(b.data[name]):len(b.data[name])], more...)
+		return more, err
+	}))
+}
+
+// nginxSource is where includes are found.
+func nginxSource(read func(path string) ([]byte, error)) nginxconf.Source {
+	return nginxconf.Source{Glob: filepath.Glob, ReadFile: read}
 }
 
 // Redirect is where a path under the bundle's state directory lies when state

@@ -19,7 +19,7 @@ import (
 
 // Commands are the commands that this room owns.
 func Commands(streams cli.IO) []*cobra.Command {
-	return []*cobra.Command{runCommand(streams), unitsCommand(streams)}
+	return []*cobra.Command{runCommand(streams), unitsCommand(streams), topologyCommand(streams)}
 }
 
 // runOptions are the flags of `kasgen run`.
