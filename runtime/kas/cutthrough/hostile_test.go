@@ -272,7 +272,6 @@ func TestContinuation(t *testing.T) {
 	addr, diverted, got := recorder(t, false)
 	c := rawClient(t, addr)
 	c.request(1, 3)
-	c.request(3, 1)
 	hello := message(0, []byte("hello"))
 	c.WriteData(1, false, hello)
 	<-diverted

@@ -36,6 +36,33 @@ func (r *pieces) ready(uintptr) bool {
 	return true
 }
 
+// Each of several streams with messages in one read is woken.
+func TestWakesAll(t *testing.T) {
+	t.Parallel()
+	c := New(new(sink), newOptions())
+	var b bytes.Buffer
+	f := http2.NewFramer(&b, nil)
+	streams := map[uint32]*Stream{}
+	for _, id := range []uint32{1, 3, 5} {
+		c.walker.opening = id
+		streams[id] = c.Opened()
+		streams[id].Divert(nil)
+		streams[id].waiting = true
+	}
+	for _, id := range []uint32{5, 1, 3, 1} {
+		f.WriteData(id, false, message(0, []byte("hello")))
+	}
+	c.walker.pass, c.walker.data = 0, b.Bytes()
+	c.walker.walk()
+	for id, s := range streams {
+		select {
+		case <-s.ready:
+		default:
+			t.Errorf("stream %d was not woken", id)
+		}
+	}
+}
+
 // result is what came of some bytes: what gRPC got, and what was diverted.
 type result struct {
 	frames   string            // of what is not DATA that is followed

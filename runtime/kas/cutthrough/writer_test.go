@@ -58,6 +58,9 @@ func TestInjection(t *testing.T) {
 			if dice.IntN(3) == 0 {
 				injected++
 				c.out.inject(c, appendWord(nil, frameWindowUpdate, 1000, uint32(injected)))
+				if dice.IntN(2) == 0 {
+					c.out.flush(c)
+				}
 			}
 			n := min(len(p), 1+dice.IntN(100))
 			if m, err := c.Write(p[:n]); m != n || err != nil {
