@@ -37,4 +37,3 @@ func (l *Lease) Release() { l.pool.release(l.peer) }
 
 // Size is how many peers the pool has, backups included.
 func (p *Pool) Size() int { return len(p.peers) }
-
