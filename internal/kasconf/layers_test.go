@@ -39,11 +39,11 @@ api: null
 		t.Error(d)
 	}
 	for text, want := range map[string]string{
-		"agent: {listen: {addres: x}}":                  "over:1:18 KAS1005",
-		"redis: {server: {address: nonsense}}":          "over:1:27 KAS1202",
-		"agent: {redis_conn_info_ttl: 1s}":              "over:1:30 KAS1207",
-		"- a":                                           "over:1:1 KAS1007",
-		"agent: {listen: {certificate_file: /tls.crt}}": "over:1:36 KAS1204",
+		"agent: {listen: {addres: x}}":                                          "over:1:18 KAS1005",
+		"redis: {server: {address: nonsense}}":                                  "over:1:27 KAS1202",
+		"agent: {redis_conn_info_ttl: 1s}":                                      "over:1:30 KAS1207",
+		"- a":                                                                   "over:1:1 KAS1007",
+		"agent: {listen: {certificate_file: /tls.crt}}":                         "over:1:36 KAS1204",
 		"redis: {sentinel: {master_name: m, addresses: [a]}}":                   "over:1:19 KAS1206",
 		"agent: {kubernetes_api: {extra_allowed_response_headers: ['X: y']}}":   "over:1:59 KAS1205",
 		"agent: {receptive_agent: {poll_period: 0s}, listen: {websocket: yes}}": "over:1:40 KAS1203",

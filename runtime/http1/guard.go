@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -21,12 +22,13 @@ import (
 // Guard is a server's connection whose requests are checked as they are read.
 type Guard struct {
 	net.Conn
-	scan  scanner
-	fault *Fault
+	scan    scanner
+	fault   *Fault
+	refusal Refusal
 }
 
 // NewGuard checks what is read from c.
-func NewGuard(c net.Conn) *Guard { return &Guard{Conn: c} }
+func NewGuard(c net.Conn) *Guard { return &Guard{Conn: c, refusal: plain} }
 
 // Fault is why a request was refused.
 type Fault struct{ Reason string }
@@ -74,8 +76,8 @@ func (g *Guard) Write(p []byte) (int, error) {
 	if g.fault == nil || !bytes.HasPrefix(p, []byte("HTTP/1.1 400 Bad Request")) {
 		return g.Conn.Write(p)
 	}
-	body := "kasgen: " + g.fault.Reason + "\n"
-	answer := fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body)
+	contentType, body := g.refusal(http.StatusBadRequest, g.fault.Reason)
+	answer := fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", contentType, len(body), body)
 	if _, err := g.Conn.Write([]byte(answer)); err != nil {
 		return 0, err
 	}

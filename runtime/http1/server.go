@@ -3,6 +3,7 @@ package http1
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,12 +19,23 @@ type Limits struct {
 	Header         time.Duration // until a request's head is complete
 	Idle           time.Duration // between requests
 	MaxHeaderBytes int
+	// Refusal, if not nil, words what is refused before a handler sees it.
+	Refusal Refusal
+}
+
+// Refusal is the content type and the body of an answer that refuses a request.
+type Refusal func(code int, reason string) (contentType, body string)
+
+// plain is a Refusal in words alone.
+func plain(_ int, reason string) (contentType, body string) {
+	return "text/plain; charset=utf-8", "kasgen: " + reason + "\n"
 }
 
 // Server is a strict HTTP/1.1 server that is handed its connections.
 type Server struct {
 	server   *http.Server
 	queue    *sniff.Queue
+	refusal  Refusal
 	serving  inflight.Group
 	conns    inflight.Group // that net/http has
 	requests inflight.Group // whose handlers run: an upgraded one is net/http's no more
@@ -33,10 +45,13 @@ type Server struct {
 func NewServer(addr net.Addr, handler http.Handler, l Limits, log *slog.Logger) *Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	s := &Server{queue: sniff.NewQueue(addr)}
+	s := &Server{queue: sniff.NewQueue(addr), refusal: l.Refusal}
+	if s.refusal == nil {
+		s.refusal = plain
+	}
 	s.server = &http.Server{
 		ConnState: s.count,
-		Handler:   s.counted(endBody(refuseConnect(CloseAfterUpgrade(handler)), l.Header)),
+		Handler:   s.counted(endBody(s.refuseConnect(CloseAfterUpgrade(handler)), l.Header)),
 		// OPTIONS * is for the handler too, which knows what is served.
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            l.Header,
@@ -74,11 +89,14 @@ func endBody(next http.Handler, limit time.Duration) http.Handler {
 
 // refuseConnect ends a connection that asks for a tunnel: the guard has stopped
 // reading heads on it, and nothing here is a forward proxy.
-func refuseConnect(next http.Handler) http.Handler {
+func (s *Server) refuseConnect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodConnect {
 			w.Header().Set("Connection", "close")
-			http.Error(w, "kasgen: CONNECT is not served here", http.StatusMethodNotAllowed)
+			contentType, body := s.refusal(http.StatusMethodNotAllowed, "CONNECT is not served here")
+			w.Header().Set("Content-Type", contentType)
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			_, _ = io.WriteString(w, body) // the connection is closed next
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -86,7 +104,11 @@ func refuseConnect(next http.Handler) http.Handler {
 }
 
 // Put hands a connection over.
-func (s *Server) Put(c net.Conn) { s.queue.Put(NewGuard(c)) }
+func (s *Server) Put(c net.Conn) {
+	g := NewGuard(c)
+	g.refusal = s.refusal
+	s.queue.Put(g)
+}
 
 // Serve serves until the HTTP server is shut down, or retires.
 func (s *Server) Serve() error {

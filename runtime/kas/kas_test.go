@@ -144,6 +144,9 @@ func TestRefusals(t *testing.T) {
 		{"outside the prefix", "GET /other HTTP/1.1\r\nHost: h\r\n", 400, "the path does not begin with /k8s-proxy/"},
 		{"h2c", get + "Connection: upgrade\r\nUpgrade: h2c\r\n", 400, "an upgrade to h2c is not possible here, only to websocket and SPDY/3.1"},
 		{"upgrade without connection", get + "Upgrade: SPDY/3.1\r\n", 400, "the request has Upgrade: SPDY/3.1 without Connection: upgrade; a proxy on the way may have removed it"},
+		{"CONNECT", "CONNECT /k8s-proxy/x HTTP/1.1\r\nHost: h\r\n", 405, "CONNECT is not served here"},
+		{"a folded header", get + "X-A: b\r\n c\r\n", 400, "a header line begins with a space: folded headers are not accepted (RFC 9112, section 5.2)"},
+		{"exec without an upgrade", "GET /k8s-proxy/api/v1/namespaces/n/pods/p/exec HTTP/1.1\r\nHost: h\r\n", 400, adviceForGET},
 		{"upgrade with a body", "POST /k8s-proxy/x HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 2\r\n", 400, "a request to upgrade the connection cannot have a body"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -173,6 +176,8 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
+
+const adviceForGET = "exec needs an upgraded connection, and the request asks for none. If kubectl has sent it, a load balancer or proxy on the way has taken the headers Upgrade and Connection away: let it pass both over HTTP/1.1, or put a TCP load balancer in its place. Use kubectl 1.31 or later, which speaks WebSocket by default. The cluster may be too old, too: over WebSocket, kubectl exec needs a cluster of Kubernetes 1.30 or later and port-forward one of 1.31; with an older one kubectl falls back to SPDY"
 
 func dialAPI(t testing.TB, k kasOn) (*net.TCPConn, *bufio.Reader) {
 	t.Helper()

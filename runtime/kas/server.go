@@ -164,7 +164,9 @@ func (s *Server) openProxy(ctx context.Context, c *Config, h *host.Host, version
 		TokenKey: tokenKey, Headers: k.ExtraAllowedResponseHeaders,
 		FindTunnel: proxy.DefaultFindTunnel, LingerAfter: proxy.DefaultLinger, Version: version, Metrics: h.Metrics,
 	})
-	s.api = http1.NewServer(ln.Addr(), s.proxy, httpLimits(), h.Log)
+	limits := httpLimits()
+	limits.Refusal = proxy.Refusal
+	s.api = http1.NewServer(ln.Addr(), s.proxy, limits, h.Log)
 	s.accept(accept.New(ln, o, func(_ sniff.Protocol, conn net.Conn) { s.api.Put(conn) }), "agent.kubernetes_api.listen")
 	return nil
 }

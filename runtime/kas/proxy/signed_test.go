@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -48,7 +49,7 @@ func TestSigner(t *testing.T) {
 			"garbage":     {"x", "/watch", s, now, errTokenForm},
 			"empty":       {"", "/watch", s, now, errTokenForm},
 		} {
-			if _, err := tt.by.read(tt.token, tt.path, tt.at); err != tt.want {
+			if _, err := tt.by.read(tt.token, tt.path, tt.at); !errors.Is(err, tt.want) {
 				t.Errorf("%s, %s: %v, want %v", name, fault, err, tt.want)
 			}
 		}

@@ -45,6 +45,21 @@ func reason(code int) string {
 	}
 }
 
+// Refusal is a v1 Status for a request that does not come as far as the proxy.
+func Refusal(code int, reason string) (contentType, body string) {
+	text, err := statusOf(code, reason)
+	if err != nil {
+		return "text/plain; charset=utf-8", reason // cannot be: it is a struct of texts
+	}
+	return "application/json", string(text)
+}
+
+func statusOf(code int, message string) ([]byte, error) {
+	text, err := json.MarshalIndent(statusBody{Kind: "Status", APIVersion: "v1", Status: "Failure",
+		Message: "kas: " + message, Reason: reason(code), Code: code}, "", "  ")
+	return append(text, '\n'), err
+}
+
 // fail answers with a v1 Status, which kubectl prints. err, which may name
 // hosts, goes to the log only.
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, code int, message string, err error) {
@@ -55,10 +70,9 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, code int, message s
 	w.Header().Set("Server", "kasgen/"+p.Version)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	body, err := json.MarshalIndent(statusBody{Kind: "Status", APIVersion: "v1", Status: "Failure",
-		Message: "kas: " + message, Reason: reason(code), Code: code}, "", "  ")
+	body, err := statusOf(code, message)
 	if err == nil {
-		_, err = w.Write(append(body, '\n'))
+		_, err = w.Write(body)
 	}
 	if err != nil {
 		p.Log.DebugContext(r.Context(), "writing an error", "error", err)
