@@ -1,6 +1,6 @@
 // Package gitlab is a stand-in for GitLab: the internal API that kas asks
-// about agents, CI jobs and users, over HTTP on loopback. It knows neither kas
-// nor a cluster.
+// about agents, CI jobs and users, over HTTP on loopback, and what Rails asks
+// kas. It knows neither kas's inside nor a cluster.
 //
 // Its law: it believes nobody. Every request of kas must carry a valid JWT,
 // and a token that is not listed is refused as GitLab refuses it. Its answers

@@ -230,6 +230,17 @@ func TestClient(t *testing.T) {
 	if len(allowed.Agents) != 3 || allowed.Agents[0].Configuration.AccessAs.CIJob == nil || allowed.User.Username != "jo" {
 		t.Errorf("allowed_agents: %+v", allowed)
 	}
+	user, err := c.AuthorizeUser(t.Context(), rungitlab.UserAccess{AgentID: 42, Type: rungitlab.SessionCookie, Key: "cookie", CSRF: "csrf"})
+	if err != nil || user.User.Username != "jo" || len(user.AccessAs.User.Projects) != 1 || user.AccessAs.User.Projects[0].Roles[0] != "developer" {
+		t.Errorf("authorize_proxy_user by session: %+v, %v", user, err)
+	}
+	user, err = c.AuthorizeUser(t.Context(), rungitlab.UserAccess{AgentID: 43, Type: rungitlab.PersonalAccessToken, Key: "pat-2"})
+	if err != nil || user.User.ID != 5 || user.AccessAs.User != nil {
+		t.Errorf("authorize_proxy_user by token: %+v, %v", user, err)
+	}
+	if _, err := c.AuthorizeUser(t.Context(), rungitlab.UserAccess{AgentID: 42, Type: rungitlab.SessionCookie, Key: "cookie"}); !rungitlab.Denied(err) {
+		t.Errorf("authorize_proxy_user without the CSRF token: %v", err)
+	}
 	if _, err := c.AgentInfo(t.Context(), "x"); !rungitlab.Denied(err) {
 		t.Errorf("another token: %v", err)
 	}
