@@ -21,7 +21,7 @@ import (
 func TestReloadUnderLoad(t *testing.T) { //nolint:paralleltest // see above
 	w := newWorld(t)
 	a := w.agent(8)
-	kept := []*stream{w.bare("127.0.0.1:444", "one"), w.upgraded("/k8s-proxy/exec", "")}
+	kept := []*stream{w.bare("127.0.0.1:444", "one"), w.upgraded("/k8s-proxy/exec", ""), w.upgraded("nginx:/k8s-proxy/exec", "")}
 	var stop atomic.Bool
 	var work sync.WaitGroup
 	var done, failed atomic.Int64
@@ -56,18 +56,21 @@ func TestReloadUnderLoad(t *testing.T) { //nolint:paralleltest // see above
 		load("GET through the tunnel", func() error { return w.expect("/k8s-proxy/x", http.StatusOK) })
 	}
 	load("GET that the edge answers", func() error { return w.expect("/nothing", http.StatusUpgradeRequired) })
+	load("GET through nginx", func() error { return w.expect("nginx:/k8s-proxy/x", http.StatusOK) })
 	load("readiness", func() error { return w.expect("/readiness", http.StatusOK) })
 	const reloads = 100
 	var goroutines, descriptors int
 	for n := range reloads {
-		switch n % 4 {
+		switch n % 5 {
 		case 0:
 			w.flip("haproxy/haproxy.cfg", "timeout client 1h", "timeout client 2h")
 		case 1:
 			w.flip("edge/edge.yaml", "handshake: 10s", "handshake: 11s")
 		case 2:
 			w.flip("kas/kas-config.yaml", "websocket: true", "websocket: false")
-		case 3: // nothing
+		case 3:
+			w.flip("nginx/nginx.conf", "proxy_read_timeout 1h", "proxy_read_timeout 2h")
+		case 4: // nothing
 		}
 		if got := w.reload(); got.Result != "success" {
 			t.Fatalf("%+v", got)

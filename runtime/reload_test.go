@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/credentials/insecure"
 )
 
 // TestReload changes one thing after another under streams that go on.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a := w.agent(3)
+	a := w.agent(6)
 	streams := []*stream{w.bare("127.0.0.1:444", "one"), w.upgraded("/old", "two "), w.upgraded("/k8s-proxy/exec", "")}
 	alive := func(after string) {
 		t.Helper()
@@ -26,18 +27,18 @@ func TestReload(t *testing.T) {
 		w.mustGet("/k8s-proxy/x", http.StatusOK, "pong")
 	}
 	alive("the start")
-	if got, want := w.reload(), (change{Msg: "reloaded", Result: "success", Generation: 2, Kept: []string{"kas", "edge", "haproxy"}}); cmp.Diff(want, got) != "" {
+	if got, want := w.reload(), (change{Msg: "reloaded", Result: "success", Generation: 2, Kept: []string{"kas", "edge", "haproxy", "nginx"}}); cmp.Diff(want, got) != "" {
 		t.Error(cmp.Diff(want, got))
 	}
 	alive("a reload that changes nothing")
 
 	// A port, a time limit and a backend of the balancer.
-	w.edit("haproxy/haproxy.cfg", "bind 127.0.0.1:444", "bind 127.0.0.1:445")
+	w.edit("haproxy/haproxy.cfg", "bind 127.0.0.1:444", "bind 127.0.0.1:446")
 	w.edit("haproxy/haproxy.cfg", "timeout client 1h", "timeout client 2h")
 	w.edit("haproxy/haproxy.cfg", "127.0.0.1:7001", "127.0.0.1:7002")
 	left := w.at("127.0.0.1:444")
 	if got, want := w.reload(), (change{Msg: "reloaded", Result: "success", Generation: 3,
-		Made: []string{"haproxy"}, Kept: []string{"kas", "edge"}, Retired: []string{"haproxy"}}); cmp.Diff(want, got) != "" {
+		Made: []string{"haproxy"}, Kept: []string{"kas", "edge", "nginx"}, Retired: []string{"haproxy"}}); cmp.Diff(want, got) != "" {
 		t.Error(cmp.Diff(want, got))
 	}
 	alive("a reload of haproxy.cfg")
@@ -45,7 +46,7 @@ func TestReload(t *testing.T) {
 		c.Close()
 		t.Error("the port that was left is still open")
 	}
-	streams = append(streams, w.bare("127.0.0.1:445", "two"))
+	streams = append(streams, w.bare("127.0.0.1:446", "two"))
 	if n := a.dials.Load(); n != 1 {
 		t.Errorf("the agent has connected %d times, though neither kas nor edge has changed", n)
 	}
@@ -77,6 +78,16 @@ func TestReload(t *testing.T) {
 		}
 	}
 
+	// nginx's http{}.
+	streams = append(streams, w.upgraded("nginx:/k8s-proxy/exec", ""))
+	w.mustGet("nginx:/x", http.StatusNoContent, "")
+	w.edit("nginx/nginx.conf", "return 204", "return 404")
+	if got := w.reload(); !slices.Equal(got.Made, []string{"nginx"}) {
+		t.Errorf("%+v", got)
+	}
+	alive("a reload of nginx.conf")
+	w.mustGet("nginx:/x", http.StatusNotFound, "")
+
 	// A secret.
 	w.edit("kas/kas-config.yaml", "gitlab: {address:", "gitlab:  {address:")
 	w.edit("kas/kas-config.yaml", `"127.0.0.1:8155", authentication_secret_file: /state/secrets/gitlab`, `"127.0.0.1:8155", authentication_secret_file: /state/secrets/other`)
@@ -88,6 +99,29 @@ func TestReload(t *testing.T) {
 	if err := w.stop(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestReloadHTTP2 reloads HAProxy's mode http under an agent: it is told to
+// connect anew, and the stream that it carries goes on.
+func TestReloadHTTP2(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.agentAt("127.0.0.1:445", insecure.NewCredentials(), 2)
+	s := w.upgraded("/k8s-proxy/exec", "")
+	w.edit("haproxy/haproxy.cfg", "timeout http-request 10s", "timeout http-request 11s")
+	if got := w.reload(); !slices.Equal(got.Made, []string{"haproxy"}) {
+		t.Errorf("%+v", got)
+	}
+	s.say("after the reload")
+	// Takes the idle tunnel; the next one is on a connection to the successor.
+	w.mustGet("/k8s-proxy/x", http.StatusOK, "pong")
+	for limit := time.Now().Add(20 * time.Second); a.dials.Load() < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("the agent has not connected to the new listener")
+		}
+	}
+	w.mustGet("/k8s-proxy/x", http.StatusOK, "pong")
+	s.say("after the agent has moved")
 }
 
 // TestReloadRefused: whatever is wrong, what runs goes on as it is.
@@ -105,7 +139,7 @@ func TestReloadRefused(t *testing.T) {
 		name, file, old, new string
 		say                  []string
 	}{
-		{"a file that does not parse", "haproxy/haproxy.cfg", "mode tcp", "mode teapot", []string{`"code":"KAS2302"`, `haproxy.cfg:4:10`}},
+		{"a file that does not parse", "haproxy/haproxy.cfg", "defaults\n    mode tcp", "defaults\n    mode teapot", []string{`"code":"KAS2302"`, `haproxy.cfg:4:10`}},
 		{"an unknown key", "edge/edge.yaml", "drain: 1s", "drian: 1s", []string{`"code":"KAS1005"`, `edge.yaml:`}},
 		{"a section that is refused", "kas/kas-config.yaml", "observability:", "workspaces: {enabled: true}\nobservability:", []string{`"code":"KAS3001"`}},
 		{"a secret that is not there", "kas/kas-config.yaml", "authentication_secret_file: /state/secrets/gitlab, external_url", "authentication_secret_file: /state/secrets/none, external_url", []string{"secrets/none: no such file"}},

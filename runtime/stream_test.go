@@ -90,7 +90,14 @@ func (w *world) bare(address, server string) *stream {
 // upgraded opens an upgraded stream through front and edge.
 func (w *world) upgraded(path, want string) *stream {
 	w.t.Helper()
-	c, err := tls.Dial("tcp", w.at("127.0.0.1:443"), &tls.Config{RootCAs: w.roots, ServerName: "kas.example.com"})
+	var c net.Conn
+	var err error
+	if rest, nginx := strings.CutPrefix(path, "nginx:"); nginx {
+		path = rest
+		c, err = net.Dial("tcp", w.at("127.0.0.1:80"))
+	} else {
+		c, err = tls.Dial("tcp", w.at("127.0.0.1:443"), &tls.Config{RootCAs: w.roots, ServerName: "kas.example.com"})
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -119,13 +126,18 @@ type agent struct {
 // request.
 func (w *world) agent(n int) *agent {
 	w.t.Helper()
+	return w.agentAt("127.0.0.1:443", credentials.NewTLS(&tls.Config{RootCAs: w.roots, ServerName: "kas.example.com"}), n)
+}
+
+func (w *world) agentAt(address string, c credentials.TransportCredentials, n int) *agent {
+	w.t.Helper()
 	a := new(agent)
 	conn, err := grpc.NewClient("passthrough:///kas.example.com", grpc.WithDefaultCallOptions(grpc.UseCompressor(gzip.Name)),
-		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: w.roots, ServerName: "kas.example.com"})),
+		grpc.WithTransportCredentials(c),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			a.dials.Add(1)
 			var d net.Dialer
-			return d.DialContext(ctx, "tcp", w.at("127.0.0.1:443"))
+			return d.DialContext(ctx, "tcp", w.at(address))
 		}))
 	if err != nil {
 		w.t.Fatal(err)

@@ -77,6 +77,30 @@ frontend bare
     default_backend bare
 backend bare
     server bare-1 127.0.0.1:7001
+frontend grpc
+    mode http
+    bind 127.0.0.1:445 proto h2
+    timeout http-request 10s
+    default_backend kas-grpc
+backend kas-grpc
+    mode http
+    server agent-1 127.0.0.1:8150 proto h2
+`,
+	"nginx/nginx.conf": `worker_shutdown_timeout 1s;
+events { worker_connections 1000; }
+http {
+    map $http_upgrade $connection_upgrade { default upgrade; "" close; }
+    server {
+        listen 127.0.0.1:80;
+        server_name kas.example.com;
+        proxy_http_version 1.1;
+        proxy_read_timeout 1h;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $connection_upgrade;
+        location /k8s-proxy/ { proxy_pass http://127.0.0.1:8154; }
+        location / { return 204; }
+    }
+}
 `,
 	"edge/edge.yaml": `apiVersion: kasgen/v1
 kind: Edge
@@ -174,7 +198,7 @@ func newWorld(t testing.TB) *world {
 			t.Log(w.errs.String())
 		}
 	})
-	w.await(`"msg":"listening","file":"127.0.0.1:444"`, 1)
+	w.await(`"msg":"listening","file":"127.0.0.1:8155"`, 1)
 	pem, err := os.ReadFile(filepath.Join(w.state, "tls/ca.crt"))
 	if err != nil {
 		t.Fatal(err)
@@ -280,7 +304,10 @@ func (w *world) get(path string) (int, string, error) {
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: w.roots, ServerName: "kas.example.com"}, DisableKeepAlives: true}
 	c := &http.Client{Transport: tr, Timeout: 20 * time.Second}
 	url := "https://" + w.at("127.0.0.1:443") + path
-	if path == "/readiness" || path == "/metrics" {
+	switch rest, nginx := strings.CutPrefix(path, "nginx:"); {
+	case nginx:
+		url = "http://" + w.at("127.0.0.1:80") + rest
+	case path == "/readiness" || path == "/metrics":
 		url = "http://" + w.at("127.0.0.1:8151") + path
 	}
 	req, err := http.NewRequest(http.MethodGet, url, nil)
