@@ -11,14 +11,14 @@ import (
 // tints are the headers' colours by who the box belongs to. Every text stands
 // on a ground of its own, so that the picture is legible on any page.
 func tint(b *Box) string {
-	switch {
-	case b.From == "clients":
+	switch b.From {
+	case "clients":
 		return "#cfe3ff"
-	case b.From == edgeFile:
+	case edgeFile:
 		return "#ffe6b8"
-	case b.From == kasFile:
+	case kasFile:
 		return "#ead6f7"
-	case b.From == haproxyFile, b.From == streamFile, b.From == webFile:
+	case haproxyFile, streamFile, webFile:
 		return "#d3ecd2"
 	default:
 		return "#e3e5e8"

@@ -30,6 +30,6 @@ func Duplicate(ln net.Listener) (net.Listener, error) {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), ln.Addr().String())
-	defer f.Close()
+	defer func() { _ = f.Close() }() // the listener has one of its own
 	return net.FileListener(f)
 }

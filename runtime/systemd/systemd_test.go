@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -124,7 +125,7 @@ func TestSockets(t *testing.T) {
 		}
 		ln.Close()
 	}
-	if _, err := listen(t.Context(), "tcp", "127.0.0.1:1"); err != os.ErrPermission {
+	if _, err := listen(t.Context(), "tcp", "127.0.0.1:1"); !errors.Is(err, os.ErrPermission) {
 		t.Errorf("an address that was not handed over: %v", err)
 	}
 	if unused := s.Unused(); len(unused) != 1 || !strings.HasPrefix(unused[0], left+" (") {
