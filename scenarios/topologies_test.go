@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -110,6 +111,28 @@ func TestAdvice(t *testing.T) {
 			for _, want := range []string{tt.want, "kubectl 1.31 or later", "may be too old", "1.30"} {
 				if !strings.Contains(strings.Replace(status.Message, "the cluster is too old", "the cluster may be too old", 1), want) {
 					t.Errorf("%q does not say %q", status.Message, want)
+				}
+			}
+		})
+	}
+}
+
+// TestTLS has every topology speak the newest TLS under kas's name, and refuse
+// another name.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	for _, topology := range []string{"A", "B", "D", "packaged"} {
+		t.Run(topology, func(t *testing.T) {
+			t.Parallel()
+			l, _ := start(t, renderedAs(t, topology, ""))
+			for name, serves := range map[string]bool{"kas.example.com": true, "other.example.com": false} {
+				d := tls.Dialer{Config: &tls.Config{ServerName: name, MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}} //nolint:gosec // the lab's certificate is not what is tried
+				c, err := d.DialContext(t.Context(), "tcp", l.Server())
+				if (err == nil) != serves {
+					t.Errorf("TLS 1.3 under %s: %v", name, err)
+				}
+				if err == nil {
+					c.Close()
 				}
 			}
 		})
