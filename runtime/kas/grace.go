@@ -20,21 +20,27 @@ func (s *Server) accept(a *accept.Listener, section string) {
 // of the same bundle closes at the same moment.
 func graceOf(set *kasconf.File, section string) time.Duration {
 	var grace *kasconf.Duration
-	switch section {
-	case "agent.listen":
-		if set.Agent != nil && set.Agent.Listen != nil {
-			grace = set.Agent.Listen.ListenGracePeriod
-		}
-	case "agent.kubernetes_api.listen":
-		if l := set.Agent.KubernetesAPI.Listen; l != nil {
-			grace = l.ListenGracePeriod
-		}
-	case "api.listen":
-		grace = set.API.Listen.ListenGracePeriod
-	case "private_api.listen":
-		grace = set.PrivateAPI.Listen.ListenGracePeriod
+	agent, api, private := set.Agent, set.API, set.PrivateAPI
+	switch {
+	case section == "agent.listen" && agent != nil && agent.Listen != nil:
+		grace = agent.Listen.ListenGracePeriod
+	case section == "agent.kubernetes_api.listen" && agent != nil && agent.KubernetesAPI != nil && agent.KubernetesAPI.Listen != nil:
+		grace = agent.KubernetesAPI.Listen.ListenGracePeriod
+	case section == "api.listen" && api != nil && api.Listen != nil:
+		grace = api.Listen.ListenGracePeriod
+	case section == "private_api.listen" && private != nil && private.Listen != nil:
+		grace = private.Listen.ListenGracePeriod
 	}
 	return grace.Or(0)
+}
+
+// longestGrace is that of the listener that closes last.
+func longestGrace(set *kasconf.File) time.Duration {
+	longest := time.Duration(0)
+	for _, section := range []string{"agent.listen", "agent.kubernetes_api.listen", "api.listen", "private_api.listen"} {
+		longest = max(longest, graceOf(set, section))
+	}
+	return longest
 }
 
 // stopListening closes each listener after its grace period.

@@ -3,8 +3,11 @@ package kas
 import "time"
 
 // Limits are how many connections the file allows at once, which it does not
-// say, and how long streams live on at the end.
-func (c *Config) Limits() (connections int, drain time.Duration) { return 0, c.drainTime() }
+// say, and how long streams live on at the end, the time included in which
+// listeners still accept.
+func (c *Config) Limits() (connections int, drain time.Duration) {
+	return 0, longestGrace(c.set) + c.drainTime()
+}
 
 // drainTime is that of the listener with the most patience.
 func (c *Config) drainTime() time.Duration {
