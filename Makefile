@@ -7,7 +7,7 @@ GO ?= go
 P ?= 2
 PACKAGES := haproxy nginx libnginx-mod-stream groff-base systemd
 
-.PHONY: build demo test tools lint vet bench fuzz generate man completion clean
+.PHONY: build demo test e2e tools lint vet bench fuzz generate man completion clean
 
 build: ## the kasgen binary
 	$(GO) build -trimpath -o kasgen .
@@ -20,6 +20,10 @@ tools: ## what tests need from Debian's packages
 
 test: tools vet ## every test, with the race detector
 	$(GO) test -race -p $(P) -timeout 20m ./...
+
+e2e: ## every operation through every topology on a real Kubernetes API server
+	@.ci/tools etcd-server
+	$(GO) test -tags e2e -timeout 60m -run '^TestKubernetes' -v ./scenarios
 
 vet:
 	$(GO) vet ./...

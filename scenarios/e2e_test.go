@@ -44,7 +44,7 @@ func kubernetesServer(t *testing.T) *apiserver.Server {
 func TestKubernetes(t *testing.T) {
 	s := kubernetesServer(t)
 	target := operation.Target{Namespace: cluster.Namespace, Pod: cluster.Pod, Container: cluster.Container, RemotePort: cluster.ContainerPort}
-	for _, topology := range []string{"A"} {
+	for _, topology := range []string{"A", "B", "D", "packaged"} {
 		t.Run(topology, func(t *testing.T) {
 			l, err := lab.Start(t.Context(), lab.Options{Bundle: renderedAs(t, topology, ""), Version: "test", Cluster: s.RESTConfig(),
 				Log: slog.New(slog.DiscardHandler), Tell: func(string, string) {}})
