@@ -33,7 +33,7 @@ func TestReloadRoles(t *testing.T) {
 			for _, o := range []struct {
 				operation string
 				transport operation.Transport
-			}{{"exec", operation.SPDY}, {"port-forward", operation.WebSocket}, {"get", operation.Plain}} {
+			}{{"exec", operation.SPDY}, {"get", operation.Plain}} {
 				if err := oneBy(t, l, a, o.operation, o.transport); err != nil {
 					t.Errorf("after a change of %s, by the %s agent: %s over %s: %v", change[0], a.Name, o.operation, o.transport, err)
 				}
