@@ -3,10 +3,17 @@
 package scenarios
 
 import (
+	"bytes"
 	"log/slog"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+
+	"kasgen/internal/cli"
 	"kasgen/scenarios/demo"
 	"kasgen/scenarios/lab"
 	"kasgen/scenarios/lab/apiserver"
@@ -62,5 +69,26 @@ func TestKubernetes(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestKubernetesDemo is the demo with the kubeconfig of a real cluster.
+func TestKubernetesDemo(t *testing.T) {
+	c := kubernetesServer(t).RESTConfig()
+	config := api.NewConfig()
+	config.Clusters["c"] = &api.Cluster{Server: c.Host, CertificateAuthorityData: c.CAData}
+	config.AuthInfos["c"] = &api.AuthInfo{ClientCertificateData: c.CertData, ClientKeyData: c.KeyData}
+	config.Contexts["c"] = &api.Context{Cluster: "c", AuthInfo: "c"}
+	config.CurrentContext = "c"
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	errs := new(log)
+	streams := cli.IO{Out: &out, Err: errs}
+	code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), []string{"demo", "--once", "--cluster-kubeconfig", kubeconfig})
+	if code != cli.Done || !strings.Contains(out.String(), "32 cells: 32 pass, 0 fail, 0 refused, 0 skip") {
+		t.Errorf("exit code %d\n%s%s", code, errs.String(), out.String())
 	}
 }
