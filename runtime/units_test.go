@@ -33,13 +33,14 @@ func TestUnits(t *testing.T) {
 		"-- kasgen-edge.service --", "-- kasgen-front.service --", "-- kasgen-kas.service --", "-- kasgen.target --",
 		"ExecStart=/usr/local/bin/kasgen run " + w.dir + " --role front\n",
 		"TimeoutStopSec=2m15s\n", "TimeoutStopSec=16s\n", // front; edge and kas
-		"LimitNOFILE=3500\n", "-- kasgen-front.socket --", "ListenStream=127.0.0.1:443\nListenStream=127.0.0.1:444\n",
+		"LimitNOFILE=4750\n", // of 1,000 for haproxy and 500 for nginx
+		"-- kasgen-front.socket --", "ListenStream=127.0.0.1:443\nListenStream=127.0.0.1:444\nListenStream=127.0.0.1:445\nListenStream=127.0.0.1:80\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
 	}
-	if n := strings.Count(out, "LimitNOFILE=3500\n"); n != 3 {
+	if n := strings.Count(out, "LimitNOFILE=4750\n"); n != 3 {
 		t.Errorf("%d services have the front's connections, not 3", n)
 	}
 	_, again, _ := kasgen(t, "units", w.dir)
