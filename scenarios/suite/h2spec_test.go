@@ -23,6 +23,7 @@ import (
 	"github.com/summerwind/h2spec/spec"
 	"google.golang.org/grpc"
 
+	"kasgen/internal/nginxconf"
 	"kasgen/runtime/edge"
 	"kasgen/runtime/host"
 	"kasgen/runtime/nginx"
@@ -238,7 +239,7 @@ func TestH2SpecNginx(t *testing.T) {
 	t.Cleanup(backend.Close)
 	c, err := nginx.Load("nginx.conf", fmt.Appendf(nil, `events {}
 http { server { listen 127.0.0.1:8080 http2; location / { proxy_pass %s; } } }
-`, backend.URL))
+`, backend.URL), nginxconf.Source{})
 	if err != nil {
 		t.Fatal(err)
 	}
