@@ -112,7 +112,7 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	if l.dir, err = os.MkdirTemp("", "kasgen-lab-"); err != nil {
 		return nil, err
 	}
-	if l.names, err = findNames(b.Lock); err != nil {
+	if l.names, err = findNames(b); err != nil {
 		return nil, err
 	}
 	up := []struct {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"kasgen/internal/lockfile"
+	kasgenruntime "kasgen/runtime"
 )
 
 // traffic is what a name takes.
@@ -50,8 +51,11 @@ func (ns names) hosts() []string {
 	return hosts
 }
 
-// findNames is what the bundle says of its names.
-func findNames(lock *lockfile.File) (names, error) {
+// findNames is what the bundle says of its names. Where a file has been changed
+// by hand so that nobody listens where the manifest says, it is the front that
+// clients mean.
+func findNames(b *kasgenruntime.Bundle) (names, error) {
+	lock := b.Lock
 	if lock.Names == nil || lock.Carries == nil {
 		return nil, fmt.Errorf("%s says neither names nor what they carry: write the bundle again with this kasgen", lockfile.Name)
 	}
@@ -66,6 +70,10 @@ func findNames(lock *lockfile.File) (names, error) {
 		// Behind a balancer of others the listener's port is between the two.
 		all[i].port = "443"
 		if n.Front == nil {
+			if at, ok := b.Entrance(); ok && !slices.Contains(b.Binds(), n.Listeners[0]) {
+				n.Listeners = []string{at}
+				all[i].Listeners = n.Listeners
+			}
 			_, port, err := net.SplitHostPort(n.Listeners[0])
 			if err != nil {
 				return nil, err

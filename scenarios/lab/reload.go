@@ -17,7 +17,7 @@ func (l *Lab) Reload(ctx context.Context, dir string) error {
 	if err := b.Complete(ctx); err != nil {
 		return err
 	}
-	found, err := findNames(b.Lock)
+	found, err := findNames(b)
 	if err != nil {
 		return err
 	}
