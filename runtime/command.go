@@ -14,12 +14,13 @@ import (
 
 	"kasgen/internal/cli"
 	"kasgen/internal/diag"
+	"kasgen/runtime/probe"
 	"kasgen/runtime/state"
 )
 
 // Commands are the commands that this room owns.
 func Commands(streams cli.IO) []*cobra.Command {
-	return []*cobra.Command{runCommand(streams), unitsCommand(streams), topologyCommand(streams)}
+	return []*cobra.Command{runCommand(streams), probe.Command(streams), unitsCommand(streams), topologyCommand(streams)}
 }
 
 // runOptions are the flags of `kasgen run`.

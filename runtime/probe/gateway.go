@@ -1,0 +1,49 @@
+package probe
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// gateway explains answers of a front that does not get as far as kas; ok is
+// false for any other answer.
+func gateway(what string, a *answer) (Check, bool) {
+	observed := what + " is answered " + a.String()
+	switch a.status {
+	case http.StatusBadGateway:
+		return failed(codeGateway, observed, "the front reaches nobody at its backend's address, or does not understand the answer (`expected handshake response status code 101 but got 502`)",
+			"start kas; compare the front's upstream with the listeners of kas-config.yaml (8150 for agents, 8154 for the Kubernetes API), http with https, and HTTP/1.1 with HTTP/2"), true
+	case http.StatusServiceUnavailable:
+		return failed(codeGateway, observed, "the front takes every backend for dead", "start kas; look at the front's health checks: kas answers GET /liveness and /readiness on 8151 only, and 426 on 8150"), true
+	case http.StatusGatewayTimeout:
+		return failed(codeGateway, observed, "the front waits for kas and gives up", "look at firewalls between the front and kas, and at its read limit"), true
+	case http.StatusMisdirectedRequest:
+		return failed(codeNotKAS, observed, "the front does not serve this name", "serve it (server_name), or correct the name"), true
+	default:
+		return Check{}, false
+	}
+}
+
+// notKAS explains an answer of somebody else.
+func notKAS(what string, a *answer) Check {
+	observed := what + " is answered " + a.String()
+	switch {
+	case a.status >= 300 && a.status < 400:
+		return redirected(what, a)
+	case a.status == http.StatusNotFound:
+		return failed(codeNotKAS, observed, "the front has no route for this path, or the backend is not kas",
+			"add a location or route for the path to kas, or correct the path that was asked for")
+	case a.status == http.StatusForbidden:
+		return failed(codeNotKAS, observed, "somebody before kas refuses it: a firewall for applications, or an access list", "let the path pass there")
+	default:
+		return failed(codeNotKAS, observed, "kas would answer otherwise: another server, or another name's virtual host, stands there",
+			"look at which server takes the name and the path; in nginx, at server_name and default_server")
+	}
+}
+
+// replaced says that the front put its own page in the place of kas's answer.
+func replaced(what string, a *answer) Check {
+	return failed(codeErrorPage, fmt.Sprintf("%s is answered %s", what, a),
+		"kas's answers of 400 and more are Kubernetes' v1 Status, which kubectl prints; the front puts a page of its own in their place",
+		"take proxy_intercept_errors and error_page (nginx), or errorfile (HAProxy) away from the locations of kas")
+}

@@ -1,0 +1,127 @@
+// Package probe owns the proof of a path: what clients of a kas would meet on
+// it, layer by layer from the outside in, and what to change where it breaks.
+// It comes as any client does, over the network, and knows neither topology
+// nor who runs the other end; a bundle, where it gets one, is only read to say
+// which line is likely to blame. Its law: a layer is pass, warn, fail or skip
+// by what was observed, a skip says why and is never a pass, and no credential
+// goes over a connection whose certificate does not hold.
+package probe
+
+import (
+	"context"
+	"crypto/x509"
+	"net/url"
+	"time"
+
+	"kasgen/internal/diag"
+)
+
+// Options are what to prove, and with what.
+type Options struct {
+	KAS  *url.URL // https://kas.example.com, or with the path of the agents' location
+	GRPC *url.URL // grpcs://kas-grpc.example.com; nil: the name of KAS
+	// ProxyPath is where the Kubernetes API proxy is; empty: k8s-proxy/ below
+	// the path of KAS.
+	ProxyPath string
+	// Connect is where to connect instead of what a name resolves to, by name;
+	// "" is for every name without its own.
+	Connect       map[string]string
+	ProxyProtocol string         // "", "v1" or "v2": sent before TLS
+	Roots         *x509.CertPool // nil: the system's
+	Token         string         // a bearer token of the proxy, as kubeconfig files have it; never printed
+	Namespace     string         // with Pod
+	Pod           string         // one to exec into; "": none
+	Bundle        *Bundle        // nil: none
+	Skip          []Layer        // not tried
+	Idle          time.Duration  // how long a silent stream is watched; 0: not at all
+	Timeout       time.Duration  // of one exchange
+	Now           func() time.Time
+}
+
+// DefaultTimeout is longer than any front needs to answer, and than the 5 s in
+// which nginx and HAProxy give a dead kas up as kasgen writes them.
+const DefaultTimeout = 10 * time.Second
+
+// bodySize is three times the limit that nginx has unless told otherwise.
+const bodySize = 3 << 20
+
+// Run tries every layer. It returns what it saw so far when ctx ends, with the
+// rest skipped.
+func Run(ctx context.Context, o Options) *Report {
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := newSession(o)
+	r := &Report{Target: o.KAS.String()}
+	if o.GRPC != nil {
+		r.GRPC = o.GRPC.String()
+	}
+	broken := map[key]string{} // what cannot be tried any more, and because of what
+	for _, l := range s.layers() {
+		c := s.try(ctx, l, broken)
+		c.Layer, c.Name = l.id, l.on.host
+		if c.Result == Fail {
+			broken[key{l.on, l.id}] = string(l.id) + " of " + l.on.host
+			if r.First == nil {
+				r.First = &First{Layer: l.id, Name: l.on.host}
+			}
+		}
+		if c.Code != "" && o.Bundle != nil {
+			o.Bundle.blame(&c, l.on, s)
+		}
+		r.Checks = append(r.Checks, c)
+	}
+	return r
+}
+
+type key struct {
+	on *endpoint
+	id Layer
+}
+
+// layer is one check of one name.
+type layer struct {
+	id    Layer
+	on    *endpoint
+	needs []Layer // what it is pointless without
+	check checker
+}
+
+// try runs a layer, unless something that it needs is broken.
+func (s *session) try(ctx context.Context, l layer, broken map[key]string) Check {
+	for _, skip := range s.o.Skip {
+		if skip == l.id {
+			return skipped("not asked for (--skip)")
+		}
+	}
+	for _, n := range l.needs {
+		if because, ok := broken[key{l.on, n}]; ok {
+			broken[key{l.on, l.id}] = because
+			return skipped("depends on %s, which fails", because)
+		}
+	}
+	if ctx.Err() != nil {
+		return skipped("there was no time left")
+	}
+	return l.check(ctx)
+}
+
+// Findings is what is wrong as findings.
+func (r *Report) Findings() diag.Findings {
+	var fs diag.Findings
+	for _, c := range r.Checks {
+		switch c.Result {
+		case Fail:
+			fs.Add(c.finding(diag.Error))
+		case Warn:
+			fs.Add(c.finding(diag.Warning))
+		case Pass, Skip:
+		}
+	}
+	return fs
+}
+
+type checker = func(context.Context) Check
