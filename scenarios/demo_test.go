@@ -115,13 +115,14 @@ func TestDemoRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
 		want string
+		code int
 	}{
-		{[]string{"demo", "--topology=X", "--once"}, "topology"},
-		{[]string{"demo", "--bundle", "nowhere", "--once"}, "there is no directory nowhere"},
+		{[]string{"demo", "--topology=X", "--once"}, "topology", cli.Misuse},
+		{[]string{"demo", "--bundle", "nowhere", "--once"}, "there is no directory nowhere", cli.Failure},
 	} {
 		var out, errs bytes.Buffer
 		streams := cli.IO{Out: &out, Err: &errs}
-		if code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), tt.args); code != cli.Failure || !strings.Contains(errs.String(), tt.want) || strings.Contains(errs.String(), "exit code") {
+		if code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), tt.args); code != tt.code || !strings.Contains(errs.String(), tt.want) || strings.Contains(errs.String(), "exit code") {
 			t.Errorf("%v: exit code %d\n%s", tt.args, code, errs.String())
 		}
 	}

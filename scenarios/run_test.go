@@ -190,13 +190,13 @@ func TestRunMakesWhatItsRoleNeeds(t *testing.T) {
 func TestRunRefuses(t *testing.T) {
 	t.Parallel()
 	dir := rendered(t)
-	edit(t, dir, "haproxy/haproxy.cfg", "    mode tcp\n", "    mode http\n")
+	edit(t, dir, "haproxy/haproxy.cfg", "    mode tcp\n", "    mode health\n")
 	edit(t, dir, "edge/edge.yaml", "    routes:\n", "    rutes:\n")
 	edit(t, dir, "kas/kas-config.yaml", "gitlab:\n", "redis: {server: {address: \"localhost:6379\"}}\ngitlab:\n")
 	var both bytes.Buffer
 	streams := cli.IO{Out: &both, Err: &both}
 	code := cli.Run(t.Context(), cli.Root(streams, kasgenruntime.Commands(streams)...), []string{"run", dir})
-	for _, want := range []string{"haproxy/haproxy.cfg:14:10: error: ", "edge/edge.yaml:", `"rutes"`, "kas/kas-config.yaml:4:8: error: KAS3001", "redis is not something that the embedded kas does"} {
+	for _, want := range []string{"haproxy/haproxy.cfg:14:10: error: ", "edge/edge.yaml:", `"rutes"`, "kas/kas-config.yaml:4:8: error: KAS3003", "redis is not something that the embedded kas does"} {
 		if !strings.Contains(both.String(), want) {
 			t.Errorf("no %q", want)
 		}
