@@ -88,19 +88,8 @@ func (s *Service) Retire() { s.once.Do(func() { close(s.stop) }) }
 // GetConfiguration sends an agent what it needs to know of itself and stays
 // open, as agents expect. Configuration files in repositories are not read.
 func (s *Service) GetConfiguration(req *agent.ConfigurationRequest, stream grpc.ServerStreamingServer[agent.ConfigurationResponse]) error {
-	info, err := s.who(stream.Context())
-	if err != nil {
+	if err := apart(func() error { return s.configure(req, stream) }); err != nil {
 		return err
-	}
-	// The configuration changes with the agent's identity only, so the
-	// identity stands for the commit.
-	commit := "agent-" + strconv.FormatInt(info.AgentID, 10)
-	if req.GetCommitId() != commit {
-		err := stream.Send(&agent.ConfigurationResponse{CommitId: commit, Configuration: &agent.AgentConfiguration{
-			AgentId: info.AgentID, ProjectId: info.ProjectID, GitlabExternalUrl: s.ExternalURL}})
-		if err != nil {
-			return err
-		}
 	}
 	idle, stop := s.wait(stream.Context())
 	timer := time.NewTimer(idle)
@@ -114,27 +103,34 @@ func (s *Service) GetConfiguration(req *agent.ConfigurationRequest, stream grpc.
 	return nil
 }
 
+// configure sends an agent its configuration, unless it has it.
+func (s *Service) configure(req *agent.ConfigurationRequest, stream grpc.ServerStreamingServer[agent.ConfigurationResponse]) error {
+	info, err := s.who(stream.Context())
+	if err != nil {
+		return err
+	}
+	// The configuration changes with the agent's identity only, so the
+	// identity stands for the commit.
+	commit := "agent-" + strconv.FormatInt(info.AgentID, 10)
+	if req.GetCommitId() == commit {
+		return nil
+	}
+	return stream.Send(&agent.ConfigurationResponse{CommitId: commit, Configuration: &agent.AgentConfiguration{
+		AgentId: info.AgentID, ProjectId: info.ProjectID, GitlabExternalUrl: s.ExternalURL}})
+}
+
 // Connect is one reverse tunnel.
 func (s *Service) Connect(stream grpc.BidiStreamingServer[tunnel.ConnectRequest, tunnel.ConnectResponse]) error {
-	type beginning struct {
-		agentID    int64
-		descriptor *tunnel.AgentDescriptor
-		err        error
-	}
-	// Decompressing, parsing and asking GitLab need a deep stack, which a
-	// goroutine keeps; this one waits for hours and there are thousands.
-	begun := make(chan beginning, 1)
-	go func() {
-		var b beginning
-		b.agentID, b.descriptor, b.err = s.begin(stream)
-		begun <- b
-	}()
-	b := <-begun
-	if b.err != nil {
-		return b.err
+	var agentID int64
+	var descriptor *tunnel.AgentDescriptor
+	if err := apart(func() (err error) {
+		agentID, descriptor, err = s.begin(stream)
+		return err
+	}); err != nil {
+		return err
 	}
 	idle, stop := s.wait(stream.Context())
-	return s.Tunnels.Connect(stream, b.agentID, b.descriptor, idle, stop)
+	return s.Tunnels.Connect(stream, agentID, descriptor, idle, stop)
 }
 
 // begin reads a tunnel's descriptor and learns whose it is.

@@ -65,9 +65,12 @@ func newServer(m, idle time.Duration) *grpc.Server {
 			}
 			return next(ctx, req)
 		}),
-		grpc.StreamInterceptor(func(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+		grpc.StreamInterceptor(func(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 			if err := Uncompressed(s.Context()); err != nil {
 				return err
+			}
+			if !info.IsClientStream {
+				s = receivingApart{s}
 			}
 			return next(srv, s)
 		}),
@@ -95,7 +98,7 @@ func follow(ctx context.Context, info *tap.Info) (context.Context, error) {
 	}
 	if p, ok := peer.FromContext(ctx); ok {
 		if c, ok := p.AuthInfo.(ConnInfo); ok && c.conn != nil {
-			return cutthrough.NewContext(ctx, c.conn.Opened()), nil
+			return c.conn.Follow(ctx), nil
 		}
 	}
 	return ctx, nil

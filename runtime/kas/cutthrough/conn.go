@@ -9,9 +9,12 @@
 package cutthrough
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -47,7 +50,7 @@ type Conn struct {
 	readErr error
 
 	mu      sync.Mutex
-	streams map[uint32]*Stream // followed ones that neither side has ended
+	streams []*Stream // followed ones that neither side has ended, as opened: by rising number
 }
 
 // New takes c, of which not even the preface has been read.
@@ -156,35 +159,44 @@ func (c *Conn) fail(err error) {
 	}
 }
 
-// Opened begins to follow the stream that gRPC is opening. It is called in the
-// reading goroutine, which is where gRPC calls a tap handle, and reports nil
-// if there is nothing to follow.
-func (c *Conn) Opened() *Stream {
+// Follow begins to follow the stream that gRPC is opening with ctx, if there is
+// something to follow. It is called in the reading goroutine, which is where
+// gRPC calls a tap handle; FromContext finds the stream.
+func (c *Conn) Follow(ctx context.Context) context.Context {
 	if c.walker.openingEnds || c.walker.opening == 0 {
-		return nil
+		return ctx
 	}
-	s := &Stream{conn: c, id: c.walker.opening}
-	s.window.Store(int64(c.options.StreamWindow))
+	f := &followed{Context: ctx, stream: Stream{conn: c, id: c.walker.opening}}
+	f.stream.window.Store(int64(c.options.StreamWindow))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.streams == nil {
-		c.streams = map[uint32]*Stream{}
-	}
-	c.streams[s.id] = s
-	return s
+	c.streams = append(c.streams, &f.stream)
+	return f
+}
+
+// find is where a stream is; c.mu is held.
+func (c *Conn) find(id uint32) (int, bool) {
+	return slices.BinarySearchFunc(c.streams, id, func(s *Stream, id uint32) int { return cmp.Compare(s.id, id) })
 }
 
 func (c *Conn) stream(id uint32) *Stream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.streams[id]
+	if i, ok := c.find(id); ok {
+		return c.streams[i]
+	}
+	return nil
 }
 
 // forget stops following a stream.
 func (c *Conn) forget(id uint32) *Stream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.streams[id]
-	delete(c.streams, id)
+	i, ok := c.find(id)
+	if !ok {
+		return nil
+	}
+	s := c.streams[i]
+	c.streams = slices.Delete(c.streams, i, i+1)
 	return s
 }

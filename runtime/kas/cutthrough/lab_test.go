@@ -84,7 +84,7 @@ type hidden struct{ net.Conn }
 
 func follow(ctx context.Context, _ *tap.Info) (context.Context, error) {
 	p, _ := peer.FromContext(ctx)
-	return NewContext(ctx, p.AuthInfo.(connInfo).conn.Opened()), nil
+	return p.AuthInfo.(connInfo).conn.Follow(ctx), nil
 }
 
 // serve starts a server with one method, of any name.

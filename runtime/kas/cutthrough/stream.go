@@ -32,17 +32,25 @@ type Stream struct {
 	*inbox         // nil until Divert
 }
 
-type contextKey struct{}
-
-// NewContext is ctx with s, which may be nil.
-func NewContext(ctx context.Context, s *Stream) context.Context {
-	if s == nil {
-		return ctx
-	}
-	return context.WithValue(ctx, contextKey{}, s)
+// followed is the context of a followed stream, in one piece with it: there are
+// thousands, and most are idle.
+type followed struct {
+	context.Context
+	stream Stream
 }
 
-// FromContext is the stream that gRPC opened with ctx, or nil.
+type contextKey struct{}
+
+// Value implements context.Context.
+func (f *followed) Value(key any) any {
+	if key == (contextKey{}) {
+		return &f.stream
+	}
+	return f.Context.Value(key)
+}
+
+// FromContext is the stream that gRPC opened with ctx, or nil if it is not
+// followed.
 func FromContext(ctx context.Context) *Stream {
 	s, _ := ctx.Value(contextKey{}).(*Stream)
 	return s

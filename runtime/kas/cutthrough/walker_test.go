@@ -45,7 +45,7 @@ func TestWakesAll(t *testing.T) {
 	streams := map[uint32]*Stream{}
 	for _, id := range []uint32{1, 3, 5} {
 		c.walker.opening = id
-		streams[id] = c.Opened()
+		streams[id] = FromContext(c.Follow(t.Context()))
 		streams[id].Divert(nil)
 		streams[id].waiting = true
 	}
@@ -121,7 +121,7 @@ func walk(t *testing.T, p []byte, size func() int) result {
 		fmt.Fprintf(&log, "%v %x\n", f, payload)
 		switch {
 		case (f.kind == frameHeaders || f.kind == frameContinuation) && !block && !followed[f.id]:
-			if s := c.Opened(); s != nil {
+			if s := FromContext(c.Follow(t.Context())); s != nil {
 				streams[s.id], followed[s.id] = s, true
 			}
 		case f.kind == frameReset:

@@ -140,7 +140,7 @@ func TestWrittenFrames(t *testing.T) {
 			t.Parallel()
 			c := New(new(sink), newOptions())
 			c.walker.opening = 5
-			s := c.Opened()
+			s := FromContext(c.Follow(t.Context()))
 			framer := http2.NewFramer(c, nil)
 			framer.WriteSettings()
 			tt.write(framer)
