@@ -6,11 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"kasgen/internal/diag"
 	"kasgen/internal/edgeconf"
 	"kasgen/internal/haproxyconf"
 	"kasgen/internal/kasconf"
 	"kasgen/internal/nginxconf"
+	"kasgen/internal/strictyaml"
 )
 
 // Bundle is the files of a bundle that can be to blame, each nil where there
@@ -20,7 +23,7 @@ type Bundle struct {
 	stream  *nginxconf.File // TCP balancer
 	haproxy *haproxyconf.File
 	edge    *edgeconf.File
-	edgeAt  places
+	edgeAt  *strictyaml.Doc
 	kas     *kasconf.File
 	kasAt   kasconf.Places
 }
@@ -52,9 +55,10 @@ func ReadBundle(dir string) (*Bundle, error) {
 			return
 		}),
 		read("edge/edge.yaml", func(path string, data []byte) (err error) {
-			b.edgeAt = lines(path, data)
-			b.edge, err = edgeconf.Read(path, data)
-			return
+			b.edge = &edgeconf.File{}
+			var found diag.Findings
+			b.edgeAt, found = strictyaml.Decode(path, data, b.edge)
+			return found.Err()
 		}),
 		read("kas/kas-config.yaml", func(path string, data []byte) (err error) {
 			b.kas, b.kasAt, _, err = kasconf.ReadPlaced(kasconf.Source{Name: path, Data: data})
@@ -80,8 +84,62 @@ func parseNginx(path string, data []byte) (*nginxconf.File, error) {
 	return f, found.Err()
 }
 
-func (b *Bundle) blame(*Check, *endpoint, *session) {}
+// suspect is a line and what is said about it.
+type suspect struct {
+	at   diag.Pos
+	line string
+}
 
-type places struct{}
+// blame names the line that is likely to have made c what it is. The files are
+// looked at in the order in which a connection meets them, and only a line
+// that can do what was observed is named.
+func (b *Bundle) blame(c *Check, e *endpoint, _ *session) {
+	for _, look := range []func(*Check, *endpoint) *suspect{b.inHAProxy, b.inStream, b.inEdge, b.inWeb, b.inKAS} {
+		if s := look(c, e); s != nil {
+			c.At, c.Line = &s.at, s.line
+			return
+		}
+	}
+}
 
-func lines(string, []byte) places { return places{} }
+// inEdge looks at edge.yaml.
+func (b *Bundle) inEdge(c *Check, e *endpoint) *suspect {
+	if b.edge == nil || len(b.edge.Listeners) == 0 {
+		return nil
+	}
+	for i, l := range b.edge.Listeners {
+		field := fmt.Sprintf("listeners[%d].", i)
+		at := func(name, line string) *suspect { return &suspect{b.edgeAt.Pos(field + name), line} }
+		switch {
+		case c.Code == codeProxy:
+			return at("proxyProtocol", "the header that the edge asks for")
+		case c.Code == codeALPN && l.TLS != nil:
+			return at("tls.alpn", "the edge's ALPN, in its order of preference")
+		case (c.Code == codeChain || c.Code == codeExpiry || c.Code == codeCertName && slices.Contains(l.ServerNames, e.host)) && l.TLS != nil:
+			return at("tls.certificateFile", "the certificate that the edge shows")
+		case c.Code == codeCertName && len(l.ServerNames) > 0:
+			return at("serverNames", "the names that the edge serves")
+		case c.Code == codeGRPC && l.Routes.GRPC == "":
+			return at("routes", "there is no route for gRPC")
+		case c.Code == codeSPDY:
+			return at("routes.paths", "the upgrades that the edge lets through")
+		}
+	}
+	return nil
+}
+
+// inKAS looks at kas-config.yaml.
+func (b *Bundle) inKAS(c *Check, _ *endpoint) *suspect {
+	if b.kas == nil {
+		return nil
+	}
+	at := func(field, line string) *suspect { return &suspect{b.kasAt.Pos(field), line} }
+	switch {
+	case c.Code == codePrefix:
+		return at("agent.kubernetes_api.url_path_prefix", "the prefix that kas takes away")
+	case (c.Code == codeWebSocket || c.Code == codeHTTP2Only) && c.cause == causeNone && b.kas.Agent != nil && b.kas.Agent.Listen != nil && !b.kas.Agent.Listen.Websocket:
+		return at("agent.listen", "without websocket: true kas takes agents by gRPC only")
+	default:
+		return nil
+	}
+}

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"time"
 
 	"kasgen/internal/diag"
 )
@@ -72,7 +73,8 @@ type Check struct {
 	At   *diag.Pos `json:"at,omitempty"`
 	Line string    `json:"line,omitempty"`
 
-	cause cause // for whoever looks for the line
+	cause cause         // for whoever looks for the line
+	limit time.Duration // that was measured
 }
 
 func (c Check) finding(s diag.Severity) diag.Finding {

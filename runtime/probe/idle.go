@@ -81,9 +81,11 @@ func cutAfter(what string, d time.Duration, more string) Check {
 	if near != "" {
 		near = "; " + near
 	}
-	return failed(codeIdle, fmt.Sprintf("%s is cut after %v of silence%s%s", what, d, more, near),
+	c := failed(codeIdle, fmt.Sprintf("%s is cut after %v of silence%s%s", what, d, more, near),
 		"kubectl exec may be silent as long as a person thinks, a watch until something happens; agents ping each minute, which is too seldom for a limit below that",
 		"raise the limit over an hour (proxy_read_timeout, proxy_send_timeout, grpc_read_timeout, client_body_timeout in nginx; timeout client, server and tunnel in HAProxy; the backend's timeout in a cloud's balancer)")
+	c.limit = d
+	return c
 }
 
 // checkIdleWebSocket is silent as an agent that has not begun to speak gRPC:
