@@ -146,7 +146,7 @@ func TestRunCheck(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"--remap", "80=8080"}, cli.Misuse, "does not listen on [80]"},
+		{[]string{"--remap", "81=8081"}, cli.Misuse, "does not listen on [81]"},
 		{[]string{"--remap", "443"}, cli.Misuse, `"443" is not of the form PORT=PORT`},
 		{[]string{"--role", "nginx"}, cli.Misuse, "it is one of all, front, edge and kas"},
 	} {
