@@ -18,7 +18,7 @@ func (b *Bundle) inHAProxy(c *Check, _ *endpoint) *suspect {
 	case codeProxy:
 		return firstOf(b.lineWith("bind", "accept-proxy", "the bind asks for a PROXY header"), b.lineWith("server", "send-proxy", "the balancer sends a PROXY header"))
 	case codeTLS:
-		return firstOf(b.lineWith("server", "send-proxy", "the balancer sends a PROXY header, which what is behind may not expect"), b.lineWith("bind", "accept-proxy", "the bind asks for a PROXY header"))
+		return firstOf(b.lineWith("server", "send-proxy", "what the balancer sends to, behind a PROXY header"), b.lineWith("bind", "accept-proxy", "the bind asks for a PROXY header"))
 	case codeChain, codeExpiry, codeCertName:
 		return b.lineWith("bind", "crt", "the certificate that the balancer shows")
 	case codeALPN:
@@ -31,7 +31,7 @@ func (b *Bundle) inHAProxy(c *Check, _ *endpoint) *suspect {
 		}
 		return b.lineWith("bind", "ssl", "the bind offers no ALPN")
 	case codeGateway:
-		return firstOf(b.lineWith("server", "proto h2", "HTTP/2 to what may not speak it"), b.lineWith("option", "httpchk", "a check that kas may not answer as expected"), b.lineWith("server", "", "the balancer's backend"))
+		return firstOf(b.lineWith("option", "httpchk", "a check that kas may not answer as expected"), b.lineWith("server", "proto h2", "HTTP/2 to what may not speak it"), b.lineWith("server", "", "the balancer's backend"))
 	case codeErrorPage:
 		return firstOf(b.lineWith("errorfile", "", "a page in the place of an answer"), b.lineWith("http-response", "return", "a page in the place of an answer"))
 	case codeIdle:

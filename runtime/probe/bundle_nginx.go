@@ -27,7 +27,12 @@ func (b *Bundle) inWeb(c *Check, e *endpoint) *suspect {
 		return nil
 	}
 	switch c.Code {
-	case codeProxy, codeTLS, codeALPN:
+	case codeTLS:
+		if d := firstDirective(directive(v.server.Block, "ssl_protocols"), directive(v.http.Block, "ssl_protocols")); d != nil && c.cause == causeVersion {
+			return &suspect{d.Name.Pos, "the versions of TLS that nginx speaks"}
+		}
+		return v.listen(c.Code)
+	case codeProxy, codeALPN:
 		return v.listen(c.Code)
 	case codeChain, codeExpiry:
 		return v.certificate()
@@ -137,9 +142,7 @@ func findVhost(f *nginxconf.File, e *endpoint) *vhost {
 				continue
 			}
 			v := &vhost{http: http, server: server}
-			if listen := v.listens(e.port); listen == nil {
-				continue
-			} else if slices.Contains(listen.Values(), "default_server") {
+			if listen := v.listens(e.port); listen != nil && slices.Contains(listen.Values(), "default_server") {
 				standard = v
 			}
 			if first == nil {
@@ -162,7 +165,7 @@ func findVhost(f *nginxconf.File, e *endpoint) *vhost {
 // listens is the listen directive of a port, or else of any with TLS: the port
 // may be another before the balancer.
 func (v *vhost) listens(port string) *nginxconf.Directive {
-	var secure *nginxconf.Directive
+	var secure, other *nginxconf.Directive
 	for _, d := range v.server.Block.Directives {
 		if d.Name.Value != "listen" || len(d.Args) == 0 {
 			continue
@@ -177,8 +180,9 @@ func (v *vhost) listens(port string) *nginxconf.Directive {
 		if slices.Contains(d.Values(), "ssl") {
 			secure = d
 		}
+		other = d
 	}
-	return secure
+	return firstDirective(secure, other)
 }
 
 func nameMatches(pattern, host string) bool {
@@ -205,12 +209,10 @@ func (v *vhost) listen(code string) *suspect {
 		switch secure := slices.Contains(words, "ssl"); {
 		case code == codeProxy && slices.Contains(words, "proxy_protocol"):
 			return &suspect{d.Name.Pos, "it asks for a PROXY header"}
-		case code == codeProxy || code == codeTLS && !slices.Contains(words, "proxy_protocol"):
-			say := "it asks for no PROXY header"
-			if !secure {
-				say = "it does not end TLS"
-			}
-			return &suspect{d.Name.Pos, say}
+		case code == codeProxy:
+			return &suspect{d.Name.Pos, "it asks for no PROXY header"}
+		case code == codeTLS && !secure:
+			return &suspect{d.Name.Pos, "it does not end TLS"}
 		case (code == codeGRPC || code == codeALPN) && secure && !slices.Contains(words, "http2") && directive(v.server.Block, "http2") == nil:
 			return &suspect{d.Name.Pos, "without http2 there is no gRPC"}
 		}

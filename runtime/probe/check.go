@@ -133,6 +133,7 @@ const (
 	causeHTTP10     cause = "http10"      // the request arrived as HTTP/1.0
 	causeUpHeader   cause = "upgrade-hdr" // the Upgrade header alone is lost
 	causeConnHeader cause = "connection-hdr"
+	causeVersion    cause = "tls-version"
 )
 
 func failed(code, observed, why, fix string) Check {

@@ -112,15 +112,15 @@ func (e *endpoint) checkTLS(ctx context.Context) Check {
 // noTLS says what is there instead.
 func (e *endpoint) noTLS(ctx context.Context, err error) Check {
 	why := "everybody comes by TLS; kubectl sends no credentials without it"
-	var alert tls.AlertError
+	alert := strings.Contains(err.Error(), "remote error: tls: ") // crypto/tls keeps the type to itself
 	var record tls.RecordHeaderError
 	switch {
-	case errors.As(err, &alert) && strings.Contains(alert.Error(), "unrecognized name"):
+	case alert && strings.Contains(err.Error(), "unrecognized name"):
 		return failed(codeCertName, "the server refuses TLS for the name "+e.host, "a listener that serves several names closes connections for all others",
 			"have it serve this name (server_name in nginx, serverNames in edge.yaml), or correct the name")
-	case errors.As(err, &alert) && strings.Contains(alert.Error(), "protocol version"):
-		return failed(codeTLS, "the server speaks no TLS 1.2 or later", "current clients speak nothing older", "allow TLS 1.2 and 1.3 (ssl_protocols in nginx, ssl-min-ver in HAProxy)")
-	case errors.As(err, &alert):
+	case alert && strings.Contains(err.Error(), "protocol version"):
+		return failed(codeTLS, "the server speaks no TLS 1.2 or later", "current clients speak nothing older", "allow TLS 1.2 and 1.3 (ssl_protocols in nginx, ssl-min-ver in HAProxy)").because(causeVersion)
+	case alert:
 		return failed(codeTLS, err.Error(), why, "look at the certificate, key, protocols and ciphers of the listener, and at its log")
 	case errors.As(err, &record):
 		if status := e.cleartext(ctx); status != "" {

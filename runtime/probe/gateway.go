@@ -14,7 +14,7 @@ func gateway(what string, a *answer) (Check, bool) {
 		return failed(codeGateway, observed, "the front reaches nobody at its backend's address, or does not understand the answer (`expected handshake response status code 101 but got 502`)",
 			"start kas; compare the front's upstream with the listeners of kas-config.yaml (8150 for agents, 8154 for the Kubernetes API), http with https, and HTTP/1.1 with HTTP/2"), true
 	case http.StatusServiceUnavailable:
-		return failed(codeGateway, observed, "the front takes every backend for dead", "start kas; look at the front's health checks: kas answers GET /liveness and /readiness on 8151 only, and 426 on 8150"), true
+		return failed(codeGateway, observed, "the front takes every backend for dead, or does not understand it", "start kas; compare the front's backend with the listeners of kas-config.yaml, and HTTP/1.1 with HTTP/2; look at the front's health checks: kas answers GET /liveness and /readiness on 8151 only, and 426 on 8150"), true
 	case http.StatusGatewayTimeout:
 		return failed(codeGateway, observed, "the front waits for kas and gives up", "look at firewalls between the front and kas, and at its read limit"), true
 	case http.StatusMisdirectedRequest:

@@ -21,6 +21,7 @@ type request struct {
 	header       [][2]string
 	body         []byte
 	token        bool // with credentials, and so over a verified connection only
+	late         bool // the body goes only if the head alone gets no answer
 }
 
 // answer is what came back.
@@ -83,10 +84,11 @@ func (e *endpoint) send2(ctx context.Context, c net.Conn, r request) (*answer, *
 	}
 	// The answer may come before all of the body has gone, and the rest then
 	// goes nowhere: what was answered counts.
-	sent := make(chan error, 1)
-	go func() { _, err := c.Write(e.wire(r)); sent <- err }()
+	sent, heard := make(chan error, 1), make(chan struct{})
+	go func() { sent <- e.write(c, r, heard) }()
 	br := bufio.NewReader(c)
 	a, resp, err := readHead(br, r.method)
+	close(heard)
 	if err != nil {
 		c.Close()
 		if werr := <-sent; werr != nil && !errors.Is(err, errHTTP2) {
@@ -106,6 +108,30 @@ func (e *endpoint) send2(ctx context.Context, c net.Conn, r request) (*answer, *
 	c.Close()
 	<-sent
 	return a, nil, nil
+}
+
+// patience is how long a head alone waits for its answer.
+const patience = 500 * time.Millisecond
+
+// write sends the request; heard is closed when something was answered.
+func (e *endpoint) write(c net.Conn, r request, heard <-chan struct{}) error {
+	wire := e.wire(r)
+	if r.late {
+		head := len(wire) - len(r.body)
+		if _, err := c.Write(wire[:head]); err != nil {
+			return err
+		}
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		select {
+		case <-heard:
+			return nil
+		case <-t.C:
+		}
+		wire = wire[head:]
+	}
+	_, err := c.Write(wire)
+	return err
 }
 
 // wire is the request's bytes.

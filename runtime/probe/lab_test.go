@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
 
 	"kasgen/runtime/balancer/balancertest"
 	"kasgen/runtime/host"
@@ -90,6 +92,7 @@ type lab struct {
 	bare        string // and one that wants no prefix
 	grpcOnly    string // one without WebSockets
 	cluster     string // a stand-in for a kas with a cluster behind it; it asks for credentials first, as GitLab's does
+	plainGRPC   string // a gRPC server that looks at nothing else, as a kas of GitLab without WebSockets
 	dead        string // where nobody listens
 	edge        string // with TLS, behind a PROXY header v2
 	cleartext   string // the same edge behind who ends TLS
@@ -106,6 +109,7 @@ func newLab(t testing.TB) *lab {
 	l.agents, l.api = startKAS(t, "websocket: true", "/k8s-proxy")
 	_, l.bare = startKAS(t, "websocket: true", "/")
 	l.grpcOnly, _ = startKAS(t, "websocket: false", "/k8s-proxy")
+	l.plainGRPC = startGRPC(t)
 	s := httptest.NewServer(http.HandlerFunc(clusterHandler))
 	t.Cleanup(s.Close)
 	l.cluster = s.Listener.Addr().String()
@@ -142,13 +146,32 @@ private_api: {listen: {address: "127.0.0.1:2", authentication_secret_file: secre
 	return where("127.0.0.1:0"), where("localhost:0")
 }
 
+// startGRPC is a gRPC server without a service.
+func startGRPC(t testing.TB) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer()
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ln) }()
+	t.Cleanup(func() {
+		s.Stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return ln.Addr().String()
+}
+
 // fill puts the lab's addresses and files into a configuration. LISTEN is a
 // free port.
 func (l *lab) fill(t testing.TB, text string) (filled, listen string) {
 	t.Helper()
 	listen = balancertest.FreePort(t)
-	return strings.NewReplacer("LISTEN", listen, "INNER", balancertest.FreePort(t), "AGENTS", l.agents, "GRPCONLY", l.grpcOnly, "API", l.api, "BARE", l.bare,
-		"CLUSTER", l.cluster, "DEAD", l.dead, "EDGE", l.edge, "CLEAR", l.cleartext, "TLS", l.dir).Replace(text), listen
+	return strings.NewReplacer("LISTEN", listen, "INNER", balancertest.FreePort(t), "AGENTS", l.agents, "GRPCONLY", l.grpcOnly, "PLAINGRPC", l.plainGRPC, "API", l.api, "BARE", l.bare,
+		"CLUSTER", l.cluster, "DEAD", l.dead, "EDGE", l.edge, "CLEAR", l.cleartext, "CERTS", l.dir).Replace(text), listen
 }
 
 // nginx runs the real one, and returns its address and a bundle with its file.

@@ -1,10 +1,12 @@
 package probe
 
 import (
+	"crypto/x509"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // goodNginx carries everything.
@@ -16,8 +18,8 @@ http {
     server {
         listen LISTEN ssl http2;
         server_name kas.example.com;
-        ssl_certificate TLS/good.crt;
-        ssl_certificate_key TLS/good.key;
+        ssl_certificate CERTS/good.crt;
+        ssl_certificate_key CERTS/good.key;
         client_max_body_size 0;
         proxy_http_version 1.1;
         proxy_buffering off;
@@ -42,8 +44,8 @@ http {
     server {
         listen LISTEN ssl http2 default_server;
         server_name gitlab.example.com;
-        ssl_certificate TLS/other.crt;
-        ssl_certificate_key TLS/other.key;
+        ssl_certificate CERTS/other.crt;
+        ssl_certificate_key CERTS/other.key;
         location / { default_type text/html; return 404 "<html>not here</html>"; }
     }
 }
@@ -60,6 +62,7 @@ type row struct {
 	why    string // is in Observed, Why or Fix
 	line   string // is in the line that is blamed; "" for none
 	with   func(*Options)
+	await  int // the status of / that shows that the front has made up its mind
 }
 
 func nginxRows() []row {
@@ -78,37 +81,37 @@ func nginxRows() []row {
 		{of: "A3", name: "no headers", change: []string{upgrade, "", connection, ""}, layer: LayerAgentWebSocket, code: codeWebSocket, why: "101 but got 426", line: "proxy_pass http://"},
 		{of: "A3", name: "a location with a header of its own", change: []string{"location / {\n", "location / {\n proxy_set_header X-Of-Mine yes;\n"}, layer: LayerAgentWebSocket, code: codeWebSocket, why: "pass both headers", line: "proxy_pass http://"},
 		{of: "A4", name: "one location only", change: []string{api, agents}, layer: LayerProxyPath, code: codeAgentPort, why: "status code 426", line: "location /k8s-proxy/ {"},
-		{of: "A6", name: "the prefix is not taken away", change: []string{api, "proxy_pass http://BARE;"}, layer: LayerUpWebSocket, code: codePrefix, why: "take the prefix away"},
+		{of: "A6", name: "the prefix is not taken away", change: []string{api, "proxy_pass http://BARE;"}, layer: LayerUpWebSocket, code: codePrefix, why: "take the prefix away", line: "proxy_pass http://"},
 		{of: "A6", name: "the prefix is taken away and missed", change: []string{api, "proxy_pass http://API/;"}, layer: LayerProxyPath, code: codePrefix, why: "url_path_prefix", line: "proxy_pass http://"},
 		{of: "A8", name: "no HTTP/2", change: []string{" http2;", ";", " http2 default_server", " default_server"}, layer: LayerALPN, code: codeALPN, warn: true, why: "h2", line: "listen "},
-		{of: "C20", name: "a CA of their own", with: func(o *Options) { o.Roots = nil }, layer: LayerChain, code: codeChain, why: "config.kasCaCert", line: "ssl_certificate "},
-		{of: "C25", name: "the name is missing from the certificate", change: []string{"TLS/good.", "TLS/other."}, layer: LayerCertName, code: codeCertName, why: "gitlab.example.com, not for kas.example.com", line: "ssl_certificate "},
+		{of: "C20", name: "a CA of their own", with: func(o *Options) { o.Roots = x509.NewCertPool() }, layer: LayerChain, code: codeChain, why: "config.kasCaCert", line: "ssl_certificate "},
+		{of: "C25", name: "the name is missing from the certificate", change: []string{"CERTS/good.", "CERTS/other."}, layer: LayerCertName, code: codeCertName, why: "gitlab.example.com, not for kas.example.com", line: "ssl_certificate "},
 		{of: "C26", name: "another vhost's certificate", change: []string{names, "server_name kas.example.org;"}, layer: LayerCertName, code: codeCertName, why: "default server", line: "server {"},
-		{name: "expired", change: []string{"TLS/good.", "TLS/expired."}, layer: LayerExpiry, code: codeExpiry, why: "expired on", line: "ssl_certificate "},
-		{name: "about to expire", change: []string{"TLS/good.", "TLS/soon."}, layer: LayerExpiry, code: codeExpiry, warn: true, why: "expires on", line: "ssl_certificate "},
-		{of: "C29", name: "TLS that is too old", change: []string{names, names + " ssl_protocols TLSv1.1;", "        ssl_certificate TLS/other.crt;", "        ssl_protocols TLSv1.1; ssl_certificate TLS/other.crt;"}, layer: LayerTLS, code: codeTLS, why: "TLS 1.2"},
+		{name: "expired", change: []string{"CERTS/good.", "CERTS/expired."}, layer: LayerExpiry, code: codeExpiry, why: "expired on", line: "ssl_certificate "},
+		{name: "about to expire", change: []string{"CERTS/good.", "CERTS/soon."}, layer: LayerExpiry, code: codeExpiry, warn: true, why: "expires on", line: "ssl_certificate "},
+		{of: "C29", name: "TLS that is too old", change: []string{names, names + " ssl_protocols TLSv1.1;", "        ssl_certificate CERTS/other.crt;", "        ssl_protocols TLSv1.1; ssl_certificate CERTS/other.crt;"}, layer: LayerTLS, code: codeTLS, why: "TLS 1.2", line: "ssl_protocols TLSv1.1"},
 		{name: "cleartext", change: []string{" ssl http2", ""}, layer: LayerTLS, code: codeTLS, why: "cleartext", line: "listen "},
 		{name: "a name that is refused", change: []string{names, "server_name kas.example.org;", "server_name gitlab.example.com;", "server_name gitlab.example.com; ssl_reject_handshake on;"}, layer: LayerTLS, code: codeCertName, why: "refuses TLS for the name", line: "server {"},
 		{of: "D35", name: "SPDY is refused", change: []string{"location /k8s-proxy/ {\n", "location /k8s-proxy/ {\n if ($http_upgrade = SPDY/3.1) { return 400 'kas: exec passes here over WebSocket only'; }\n"}, layer: LayerUpSPDY, code: codeSPDY, warn: true, why: "kubectl before 1.31", line: "if ("},
 		{of: "D35", name: "kubectl's upgrades are taken away", change: []string{"location /k8s-proxy/ {\n", "location /k8s-proxy/ {\n proxy_set_header Host $host;\n"}, layer: LayerUpWebSocket, code: codeUpgrade, why: "unable to upgrade connection", line: "proxy_pass http://"},
 		{of: "D38", name: "Upgrade alone is taken away", change: []string{upgrade, "", "Connection $connection_upgrade", "Connection upgrade"}, layer: LayerAgentWebSocket, code: codeWebSocket, why: "takes the Upgrade header away", line: "proxy_pass http://"},
-		{of: "D38", name: "Upgrade alone is taken away from kubectl", change: []string{"location /k8s-proxy/ {\n", "location /k8s-proxy/ {\n proxy_set_header Connection upgrade;\n"}, layer: LayerUpWebSocket, code: codeUpgrade, why: "missing upgrade headers in request", line: "proxy_pass http://"},
+		{of: "D38", name: "Upgrade alone is taken away from kubectl", change: []string{"location /k8s-proxy/ {\n", "location /k8s-proxy/ {\n proxy_set_header Connection upgrade;\n"}, layer: LayerProxyPath, code: codeUpgrade, why: "missing upgrade headers in request", line: "proxy_pass http://"},
 		{of: "D38", name: "Connection alone is taken away", change: []string{"Connection $connection_upgrade", "Connection close"}, layer: LayerAgentWebSocket, code: codeWebSocket, why: "Connection", line: "proxy_set_header Connection close"},
 		{of: "D44", name: "gRPC goes on as HTTP/1.1", change: []string{"grpc_pass grpc://AGENTS;", agents}, layer: LayerGRPC, code: codeGRPC, why: "goes on as HTTP/1.1", line: "location /gitlab.agent. {"},
 		{of: "D44", name: "no location for gRPC", change: []string{"location /gitlab.agent. {\n            grpc_pass grpc://AGENTS;", "location /nothing {\n            return 404;"}, layer: LayerGRPC, code: codeGRPC, why: "426", line: "location / {"},
 		{of: "D45", name: "gRPC's body is limited", change: []string{"location /gitlab.agent. {\n", "location /gitlab.agent. {\n client_max_body_size 1m;\n"}, layer: LayerGRPCBody, code: codeBody, why: "client_max_body_size 0", line: "client_max_body_size 1m"},
-		{of: "D45", name: "gRPC is cut when it is silent", change: []string{"location /gitlab.agent. {\n", "location /gitlab.agent. {\n grpc_read_timeout 1s;\n"}, with: idle, layer: LayerIdleGRPC, code: codeIdle, why: "cut after", line: "grpc_read_timeout 1s"},
+		{of: "D45", name: "gRPC is cut when it is silent", change: []string{"location /gitlab.agent. {\n", "location /gitlab.agent. {\n client_body_timeout 1s;\n"}, with: idle, layer: LayerIdleGRPC, code: codeIdle, why: "cut after", line: "client_body_timeout 1s"},
 		{of: "D46", name: "bodies are limited", change: []string{"location /k8s-proxy/ {\n", "location /k8s-proxy/ {\n client_max_body_size 1m;\n"}, layer: LayerBody, code: codeBody, why: "413", line: "client_max_body_size 1m"},
 		{of: "D46", name: "bodies are limited by default", change: []string{"        client_max_body_size 0;\n", ""}, layer: LayerGRPCBody, code: codeBody, why: "body", line: "location /gitlab.agent. {"},
 		{of: "D33", name: "WebSockets are cut when they are silent", change: []string{"proxy_read_timeout 2h", "proxy_read_timeout 1s"}, with: idle, layer: LayerIdleWebSocket, code: codeIdle, why: "cut after 1", line: "proxy_read_timeout 1s"},
 		{of: "D33", name: "exec is cut when it is silent", change: []string{api, "proxy_pass http://CLUSTER; proxy_read_timeout 1s;"}, with: func(o *Options) { shell(o); idle(o) }, layer: LayerIdleUpgrade, code: codeIdle, why: "cut after 1", line: "proxy_read_timeout 1s"},
 		{name: "answers are buffered", change: []string{api, "proxy_pass http://CLUSTER;", "proxy_buffering off", "proxy_buffering on"}, with: shell, layer: LayerStreaming, code: codeBuffering, why: "at its end", line: "proxy_buffering on"},
 		{of: "D48", name: "the front's own pages", change: []string{api, api + " proxy_intercept_errors on; error_page 400 401 /error.html;", "location / {\n", "location = /error.html { internal; default_type text/html; return 200 '<html>'; }\n location / {\n"}, layer: LayerProxyPath, code: codeErrorPage, why: "proxy_intercept_errors", line: "error_page"},
-		{of: "D56", name: "the default server answers", change: []string{names, "server_name kas.example.org;", "TLS/other", "TLS/good"}, layer: LayerAgentWebSocket, code: codeNotKAS, why: "404", line: "server {"},
+		{of: "D56", name: "the default server answers", change: []string{names, "server_name kas.example.org;", "CERTS/other", "CERTS/good"}, layer: LayerAgentWebSocket, code: codeNotKAS, why: "404", line: "server {"},
 		{name: "a PROXY header is wanted", change: []string{" ssl http2", " ssl http2 proxy_protocol"}, layer: LayerProxyHeader, code: codeProxy, why: "--proxy-protocol v2", line: "listen "},
 		{name: "a PROXY header is not wanted", with: func(o *Options) { o.ProxyProtocol = "v2" }, layer: LayerProxyHeader, code: codeProxy, why: "without one only", line: "listen "},
 		{name: "agents go to the proxy's port", change: []string{agents, api}, layer: LayerAgentWebSocket, code: codeAgentPort, why: "8150", line: "location / {"},
-		{name: "kas takes gRPC only", change: []string{agents, "proxy_pass http://GRPCONLY;"}, layer: LayerAgentWebSocket, code: codeGateway, why: "502", line: "proxy_pass"},
+		{name: "kas takes gRPC only", change: []string{agents, "proxy_pass http://GRPCONLY;"}, layer: LayerAgentWebSocket, code: codeWebSocket, why: "agent.listen.websocket"},
 	}
 }
 
@@ -137,11 +140,19 @@ func (r row) check(t *testing.T, l *lab, address, dir string) {
 	if r.with != nil {
 		r.with(&o)
 	}
+	if r.await != 0 {
+		await(t, o, address, r.await)
+	}
 	report := Run(t.Context(), o)
 	var text strings.Builder
 	if err := report.text(&text); err != nil {
 		t.Fatal(err)
 	}
+	defer func() {
+		if t.Failed() {
+			t.Log(text.String())
+		}
+	}()
 	var got *Check
 	for i, c := range report.Checks {
 		if c.Result == Fail || c.Result == Warn && r.warn && c.Code != codeGRPCALPN {
@@ -150,17 +161,32 @@ func (r row) check(t *testing.T, l *lab, address, dir string) {
 		}
 	}
 	if got == nil {
-		t.Fatalf("nothing is found:\n%s", &text)
+		t.Fatal("nothing is found")
 	}
 	if got.Layer != r.layer || got.Code != r.code || (got.Result == Warn) != r.warn {
-		t.Errorf("%s %s %s, want %s %s, warning %v:\n%s", got.Result, got.Layer, got.Code, r.layer, r.code, r.warn, &text)
+		t.Errorf("%s %s %s, want %s %s, warning %v", got.Result, got.Layer, got.Code, r.layer, r.code, r.warn)
 	}
 	if !strings.Contains(got.Observed+got.Why+got.Fix, r.why) {
-		t.Errorf("%q is not in\n%s", r.why, &text)
+		t.Errorf("%q is not in %+v", r.why, got)
 	}
 	if line := blamed(t, got); (r.line == "") != (line == "") || !strings.Contains(line, r.line) {
-		t.Errorf("the line is %q, want one with %q:\n%s", line, r.line, &text)
+		t.Errorf("the line is %q, want one with %q", line, r.line)
 	}
+}
+
+// await asks for / until the answer has a status.
+func await(t *testing.T, o Options, address string, status int) {
+	t.Helper()
+	o.Timeout = DefaultTimeout
+	o.Now = time.Now
+	e := newSession(o).kas
+	e.address = address
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if a, err := e.exchange(t.Context(), request{method: "GET", path: "/"}); err == nil && a.status == status {
+			return
+		}
+	}
+	t.Fatalf("the front never answers %d", status)
 }
 
 // blamed is the text of the line that is named.
