@@ -1,6 +1,10 @@
 package cutthrough
 
-import "kasgen/runtime/sniff"
+import (
+	"time"
+
+	"kasgen/runtime/sniff"
+)
 
 // walker follows the frames of what is read and parts what is gRPC's from what
 // is not. It is fed in any portions: data is what it has not worked off.
@@ -28,7 +32,8 @@ type walker struct {
 	block       bool   // between HEADERS and the end of its block
 	opening     uint32 // the stream of the last HEADERS
 	openingEnds bool
-	unacked     int // taken off the connection's window, not given back
+	unacked     int   // taken off the connection's window, not given back
+	shown       int64 // when gRPC was last shown that the peer lives, in nanoseconds of Unix time
 
 	wake *Stream // list of those with something new for a receiver that waits
 }
@@ -193,6 +198,7 @@ func (w *walker) payload() {
 	if diverted {
 		w.data = w.data[n:]
 		w.taken(n)
+		w.showLife()
 		return
 	}
 	w.put(frame{length: n, kind: frameData, id: w.current.id}.append(w.out[:0]))
@@ -210,6 +216,18 @@ func (w *walker) endFrame() {
 	s.ended = true
 	s.finish(nil)
 	w.put(frame{kind: frameData, flags: flagEndStream, id: s.id}.append(w.out[:0]))
+}
+
+// showEvery is how often gRPC gets an empty frame while bytes pass it by: it
+// closes a connection on which it has seen nothing, and on which the answer to
+// its ping is slow, as it is behind a lot of data.
+const showEvery = 5 * time.Second
+
+func (w *walker) showLife() {
+	if now := time.Now().UnixNano(); now-w.shown > int64(showEvery) {
+		w.shown = now
+		w.put(frame{kind: frameData, id: w.current.id}.append(w.out[:0]))
+	}
 }
 
 // overrun resets a stream whose peer has sent more than it may, towards the

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -36,6 +37,39 @@ func (r *pieces) ready(uintptr) bool {
 	return true
 }
 
+// gRPC sees that a peer lives of which it gets no data, but not at each frame.
+func TestShowsLife(t *testing.T) {
+	t.Parallel()
+	c := New(new(sink), newOptions())
+	c.walker.opening, c.walker.pass = 1, 0
+	FromContext(c.Follow(t.Context())).Divert(nil)
+	show := func(want string) {
+		t.Helper()
+		var b bytes.Buffer
+		f := http2.NewFramer(&b, nil)
+		for range 3 {
+			f.WriteData(1, false, message(0, []byte("hello")))
+		}
+		var got []byte
+		for c.walker.data = b.Bytes(); ; {
+			c.walker.walk()
+			p := make([]byte, 100)
+			n := c.walker.deliver(p)
+			if got = append(got, p[:n]...); n == 0 {
+				break
+			}
+		}
+		if string(got) != want {
+			t.Errorf("gRPC got %x, not %x", got, want)
+		}
+	}
+	empty := string(frame{kind: frameData, id: 1}.append(nil))
+	show(empty)
+	show("")
+	c.walker.shown -= int64(2 * showEvery)
+	show(empty)
+}
+
 // Each of several streams with messages in one read is woken.
 func TestWakesAll(t *testing.T) {
 	t.Parallel()
@@ -52,7 +86,7 @@ func TestWakesAll(t *testing.T) {
 	for _, id := range []uint32{5, 1, 3, 1} {
 		f.WriteData(id, false, message(0, []byte("hello")))
 	}
-	c.walker.pass, c.walker.data = 0, b.Bytes()
+	c.walker.pass, c.walker.data, c.walker.shown = 0, b.Bytes(), time.Now().UnixNano()
 	c.walker.walk()
 	for id, s := range streams {
 		select {
