@@ -89,8 +89,12 @@ func (c *Conn) Read(p []byte) (int, error) {
 // readSize is how much is read at once from a socket, in bytes.
 const readSize = 64 << 10
 
+// recordSize is how much is read at once from what lies on a socket: TLS gives
+// no more.
+const recordSize = 16 << 10
+
 // fill reads more. Nothing is held while there is nothing to read, except in
-// the middle of a frame.
+// the middle of a frame, of which the rest is about to come.
 func (c *Conn) fill() error {
 	if c.raw != nil {
 		c.readErr = nil
@@ -99,12 +103,9 @@ func (c *Conn) fill() error {
 		}
 		return c.readErr
 	}
-	want := c.walker.wants()
 	p := c.walker.in[c.walker.got:]
-	if want <= len(p) {
-		p = p[:want]
-	} else {
-		c.buf = c.options.Pool.Get(min(want, readSize))
+	if c.walker.inFrame() {
+		c.buf = c.options.Pool.Get(recordSize)
 		p = *c.buf
 	}
 	n, err := c.below.Read(p)

@@ -43,19 +43,8 @@ func (w *walker) init(c *Conn, head []byte) {
 	w.pass = len(sniff.Preface)
 }
 
-// wants is how many bytes can be read without reading past a frame's end.
-func (w *walker) wants() int {
-	switch {
-	case w.pass > 0:
-		return w.pass
-	case w.padded:
-		return 1
-	case w.current != nil:
-		return w.left + w.padding
-	default:
-		return headerSize - w.got
-	}
-}
+// inFrame says whether a frame's payload is coming, or its rest.
+func (w *walker) inFrame() bool { return w.pass > 0 || w.current != nil }
 
 // deliver copies what is gRPC's to p.
 func (w *walker) deliver(p []byte) int {
