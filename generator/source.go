@@ -16,6 +16,9 @@ import (
 
 // Source is where a command's spec comes from.
 type Source struct {
+	// More are values that hold over the file's and everybody else's.
+	More []spec.Override
+
 	file   string
 	values *cli.Values
 }
@@ -69,7 +72,7 @@ func (s *Source) Read(in io.Reader) (*spec.Spec, diag.Findings, error) {
 	for _, v := range s.values.Given() {
 		overrides = append(overrides, spec.Override{Field: v.Field, Text: v.Text, Source: v.Source})
 	}
-	read, findings := spec.Read(s.Name(), data, overrides)
+	read, findings := spec.Read(s.Name(), data, append(overrides, s.More...))
 	return read, findings, nil
 }
 

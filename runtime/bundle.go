@@ -61,6 +61,7 @@ type Bundle struct {
 	edge    *edge.Config
 	kas     *kas.Config
 
+	scratch  string            // directory of the real programs of the front; empty: the embedded ones
 	data     map[string][]byte // the files that were read
 	subjects []diag.Subject    // every file that is there, read or not
 }

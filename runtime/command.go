@@ -27,6 +27,7 @@ func Commands(streams cli.IO) []*cobra.Command {
 type runOptions struct {
 	dir, state, remap string
 	role              string
+	front             string
 	registry          Registry
 	check, debug      bool
 	format            cli.Format
@@ -56,13 +57,33 @@ the YAML that it prints over the file; so it does when it reads the files again.
 	f.StringVar(&o.state, "state", "", "use this directory in place of the bundle's state directory")
 	f.StringVar(&o.role, "role", string(All), "what to run: all, front, edge or kas")
 	f.StringVar(&o.remap, "remap", "", "move ports of the front, as in 443=8443,80=8080 (0: any free port)")
+	f.StringVar(&o.front, "front", string(Embedded), "what runs the front's files: embedded, or native: the real nginx and HAProxy")
 	f.BoolVar(&o.check, "check", false, "read and check everything, and change and open nothing")
 	f.BoolVar(&o.debug, "debug", false, "log connections that end early, too")
 	AddRegistry(cmd, &o.registry)
 	cli.AddFormat(cmd, &o.format)
 	cli.Complete(cmd, "role", func() []string { return []string{string(All), string(Front), string(Edge), string(Kas)} })
+	cli.Complete(cmd, "front", func() []string { return []string{string(Embedded), string(Native)} })
 	cli.CompleteDir(cmd)
 	return cmd
+}
+
+// checkFront says what does not go with the real programs.
+func (o runOptions) checkFront() error {
+	switch Programs(o.front) {
+	case Embedded:
+		return nil
+	case Native:
+	default:
+		return cli.Usage("--front %s: it is embedded or native", o.front)
+	}
+	if o.remap != "" {
+		return cli.Usage("--remap goes with --front embedded alone: nginx and HAProxy listen where their files say")
+	}
+	if o.state != "" {
+		return cli.Usage("--state goes with --front embedded alone: nginx and HAProxy read the paths in their files")
+	}
+	return nil
 }
 
 func run(ctx context.Context, streams cli.IO, o runOptions) error {
@@ -73,6 +94,9 @@ func run(ctx context.Context, streams cli.IO, o runOptions) error {
 	remap, err := ParseRemap(o.remap)
 	if err != nil {
 		return cli.Usage("--remap: %v", err)
+	}
+	if err := o.checkFront(); err != nil {
+		return err
 	}
 	// From here on, or a SIGHUP while the files are read would end the process.
 	hangup := make(chan os.Signal, 1)

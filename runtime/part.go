@@ -39,6 +39,9 @@ func (b *Bundle) parts() []part {
 				return b.edge.New(ctx, h, r.local.find)
 			}})
 	}
+	if b.scratch != "" {
+		return append(parts, b.nativeParts()...)
+	}
 	if b.haproxy != nil {
 		parts = append(parts, part{name: "haproxy", data: b.data[haproxyFile], files: b.haproxy.Files(), front: true,
 			make: func(ctx context.Context, h *host.Host, _ *Running) (server, error) { return b.haproxy.New(ctx, h) }})

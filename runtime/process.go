@@ -27,6 +27,7 @@ type process struct {
 	machine  *host.Host // as every generation has it, but for the state directory
 	sockets  *systemd.Sockets
 	notifier systemd.Notifier
+	scratch  string // of the real programs; empty: the embedded ones run
 }
 
 func newProcess(log *slog.Logger, o runOptions, remap Remap) (*process, error) {
@@ -41,6 +42,7 @@ func newProcess(log *slog.Logger, o runOptions, remap Remap) (*process, error) {
 
 // prepare makes what may be made for development, and the hosts of b's roles.
 func (p *process) prepare(b *Bundle) (h, front *host.Host, err error) {
+	b.UseNative(p.scratch)
 	made, err := state.Ensure(b.Development(p.options.state))
 	for _, path := range made {
 		p.log.Info("made a file for development", "path", path)
@@ -58,8 +60,14 @@ func (p *process) prepare(b *Bundle) (h, front *host.Host, err error) {
 
 // run serves b, and what takes its place, until ctx is done. A value from
 // hangup says that the files are to be read again.
-func (p *process) run(ctx context.Context, b *Bundle, hangup <-chan os.Signal) error {
+func (p *process) run(ctx context.Context, b *Bundle, hangup <-chan os.Signal) (err error) {
 	defer p.sockets.Close()
+	if Programs(p.options.front) == Native {
+		if p.scratch, err = os.MkdirTemp("", "kasgen-front-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(p.scratch)) }()
+	}
 	h, front, err := p.prepare(b)
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ type demoOptions struct {
 	bundle              string
 	cluster, kubeconfig string
 	registry            runtime.Registry
+	front               string
 	once, debug         bool
 	format              cli.Format
 }
@@ -60,6 +61,8 @@ yours, in a scratch directory, reachable on loopback with a random token.`,
 	f.StringVar(&o.cluster, "cluster-kubeconfig", "", "use the cluster of this kubeconfig")
 	f.StringVar(&o.kubeconfig, "kubeconfig-out", "", "write the kubeconfig for the way through kas here")
 	f.BoolVar(&o.debug, "debug", false, "print what the parts log")
+	f.StringVar(&o.front, "front", string(runtime.Embedded), "what runs the front's files: embedded, or native: the real nginx and HAProxy")
+	cli.Complete(cmd, "front", func() []string { return []string{string(runtime.Embedded), string(runtime.Native)} })
 	runtime.AddRegistry(cmd, &o.registry)
 	cli.AddFormat(cmd, &o.format, cli.Text, cli.JSON, cli.JUnit)
 	return cmd
@@ -72,6 +75,9 @@ type result struct {
 }
 
 func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
+	if err := o.checkFront(); err != nil {
+		return err
+	}
 	say := func(format string, args ...any) { fmt.Fprintf(streams.Err, format+"\n", args...) }
 	dir, err := os.MkdirTemp("", "kasgen-demo-")
 	if err != nil {
@@ -80,6 +86,9 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 	defer closing(&err, func() error { return os.RemoveAll(dir) })
 	if o.bundle == "" {
 		o.bundle = filepath.Join(dir, "bundle")
+		if runtime.Programs(o.front) == runtime.Native {
+			o.from.More = below(dir)
+		}
 		if err := render(streams, o); err != nil {
 			return err
 		}
@@ -98,7 +107,7 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 	log := slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level}))
 	quiet(log, o.debug)
 	l, err := lab.Start(ctx, lab.Options{
-		Bundle: o.bundle, Version: cli.Version, Cluster: config, Registry: o.registry,
+		Bundle: o.bundle, Version: cli.Version, Cluster: config, Registry: o.registry, Native: runtime.Programs(o.front) == runtime.Native,
 		Log:  log,
 		Tell: func(from, to string) { say("redirected: %s is %s here", from, to) },
 	})
@@ -164,6 +173,11 @@ func render(streams cli.IO, o demoOptions) error {
 			return err
 		}
 		return cli.Exit{Code: o.from.Code(findings)}
+	}
+	if runtime.Programs(o.front) == runtime.Native {
+		if err := localize(s); err != nil {
+			return err
+		}
 	}
 	b, err := generator.Render(s)
 	if err != nil {

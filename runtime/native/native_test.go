@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"kasgen/runtime/balancer/balancertest"
@@ -96,23 +95,6 @@ backend b
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 
-func read(t *testing.T, kind native.Kind, path string) native.Config {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reader := native.ReadNginx
-	if kind == native.HAProxy {
-		reader = native.ReadHAProxy
-	}
-	c, err := reader(path, data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 func talk(t *testing.T, c net.Conn, text string) {
 	t.Helper()
 	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
@@ -137,10 +119,7 @@ func TestProcess(t *testing.T) {
 			t.Parallel()
 			balancertest.Native(t, string(kind))
 			bind, backend := free(t), echo(t)
-			config := read(t, kind, files(t, bind, backend)[kind])
-			if diff := cmp.Diff([]string{bind}, config.Binds); diff != "" {
-				t.Fatal(diff)
-			}
+			config := native.Config{Kind: kind, Path: files(t, bind, backend)[kind], Binds: []string{bind}, Stream: kind == native.Nginx}
 			p, err := native.Find(config, t.TempDir())
 			if err != nil {
 				t.Fatal(err)
@@ -185,7 +164,7 @@ func TestCheckRefuses(t *testing.T) {
 	for _, kind := range []native.Kind{native.Nginx, native.HAProxy} {
 		balancertest.Native(t, string(kind))
 		path := files(t, free(t), "127.0.0.1:9")[kind]
-		config := read(t, kind, path)
+		config := native.Config{Kind: kind, Path: path}
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -222,8 +201,7 @@ func TestPortTaken(t *testing.T) {
 	taken := echo(t)
 	for _, kind := range []native.Kind{native.Nginx, native.HAProxy} {
 		balancertest.Native(t, string(kind))
-		config := read(t, kind, files(t, taken, "127.0.0.1:9")[kind])
-		config.Binds = []string{free(t)} // on which nobody will listen
+		config := native.Config{Kind: kind, Path: files(t, taken, "127.0.0.1:9")[kind], Binds: []string{free(t)}} // on which nobody will listen
 		p, err := native.Find(config, t.TempDir())
 		if err != nil {
 			t.Fatal(err)

@@ -124,6 +124,16 @@ func Reach(bind string) string {
 // Exited is closed when the program has ended.
 func (x *Process) Exited() <-chan struct{} { return x.exited }
 
+// Err is how the program ended; nil until it has.
+func (x *Process) Err() error {
+	select {
+	case <-x.exited:
+		return x.err
+	default:
+		return nil
+	}
+}
+
 // Reload has the program read its file again; streams live on.
 func (x *Process) Reload(ctx context.Context) error {
 	if err := x.program.Check(ctx); err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -108,10 +109,15 @@ func startBareGRPC() ([]string, error) {
 	return []string{ln.Addr().String()}, nil
 }
 
-const frontWorkers, frontRequests = 16, 8000
+// frontWorkers make requests at the same time; a round is so many turns of so
+// many requests to either server.
+const frontWorkers, frontTurns, frontRequests = 16, 20, 800
 
 // BenchmarkHandOver compares what a request costs behind the edge's sniff with
-// what it costs at a bare server.
+// what it costs at a bare server. A request's cost changes by a third from one
+// second to the next, with whatever else the machine does and with how many
+// requests happen to be answered at once; so the two take turns of a few
+// milliseconds, and what counts is the median of rounds of many turns.
 func BenchmarkHandOver(b *testing.B) {
 	pair := filepath.Join(b.TempDir(), "kas")
 	if _, err := state.Ensure([]state.Item{{Path: pair + "-ca.crt", Kind: state.CA}, {Path: pair + ".crt", Kind: state.Certificate, Names: []string{"kas.example.com"}}}); err != nil {
@@ -120,29 +126,36 @@ func BenchmarkHandOver(b *testing.B) {
 	edge := spawn(b, "edge", pairKey+"="+pair)
 	for _, tt := range []struct {
 		name, bare string
-		load       func(*testing.B, string)
+		client     func(b *testing.B, addr string) (one func() error)
 		goal       float64
 	}{
-		{"http", "bare-http", loadHTTP, 1.05},
-		{"grpc-unary", "bare-grpc", loadGRPC, 1.1},
+		{"http", "bare-http", httpClient, 1.05},
+		{"grpc-unary", "bare-grpc", grpcClient, 1.1},
 	} {
 		b.Run(tt.name, func(b *testing.B) {
 			bare := spawn(b, tt.bare, pairKey+"="+pair)
-			got := map[*child][]flow{}
-			for range max(b.N, 7) {
-				for _, c := range []*child{edge, bare} {
-					before := c.ask("cpu")
-					tt.load(b, c.addrs[0])
-					got[c] = append(got[c], flow{cpu: c.ask("cpu").CPU - before.CPU})
+			toEdge, toBare := tt.client(b, edge.addrs[0]), tt.client(b, bare.addrs[0])
+			parallel(b, toEdge) // what a connection costs to open is not each request's
+			parallel(b, toBare)
+			var ours, theirs, ratios []float64
+			for range max(b.N, 9) {
+				edgeBefore, bareBefore := edge.ask("cpu"), bare.ask("cpu")
+				for range frontTurns {
+					parallel(b, toEdge)
+					parallel(b, toBare)
 				}
+				o, t := edge.ask("cpu").CPU-edgeBefore.CPU, bare.ask("cpu").CPU-bareBefore.CPU
+				ours, theirs, ratios = append(ours, o), append(theirs, t), append(ratios, o/t)
 			}
-			ours, theirs := best(got[edge]).cpu, best(got[bare]).cpu
+			slices.Sort(ratios)
+			ratio := ratios[len(ratios)/2]
 			b.ReportMetric(0, "ns/op")
-			metric(b, ours/frontRequests*1e6, "cpu-us/req")
-			metric(b, theirs/frontRequests*1e6, "bare-cpu-us/req")
-			metric(b, ours/theirs, "x-bare-cpu")
-			if ours/theirs > tt.goal {
-				b.Errorf("%.3f times the bare server's CPU, the goal is %.2f", ours/theirs, tt.goal)
+			const us = 1e6 / (frontTurns * frontRequests)
+			metric(b, slices.Min(ours)*us, "cpu-us/req")
+			metric(b, slices.Min(theirs)*us, "bare-cpu-us/req")
+			metric(b, ratio, "x-bare-cpu")
+			if ratio > tt.goal {
+				b.Errorf("%.3f times the bare server's CPU, the goal is %.2f; of single rounds %.3f", ratio, tt.goal, ratios)
 			}
 		})
 	}
@@ -153,10 +166,10 @@ func clientTLS(alpn string) *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, ServerName: "kas.example.com", NextProtos: []string{alpn}}
 }
 
-func loadHTTP(b *testing.B, addr string) {
+func httpClient(b *testing.B, addr string) func() error {
 	t := &http.Transport{TLSClientConfig: clientTLS("http/1.1"), MaxIdleConnsPerHost: frontWorkers}
-	defer t.CloseIdleConnections()
-	parallel(func() error {
+	b.Cleanup(t.CloseIdleConnections)
+	return func() error {
 		req, err := http.NewRequest("GET", "https://"+addr+"/x", nil)
 		if err != nil {
 			return err
@@ -168,23 +181,24 @@ func loadHTTP(b *testing.B, addr string) {
 		defer resp.Body.Close()
 		_, err = io.Copy(io.Discard, resp.Body)
 		return err
-	}, b)
+	}
 }
 
-func loadGRPC(b *testing.B, addr string) {
+func grpcClient(b *testing.B, addr string) func() error {
 	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(credentials.NewTLS(clientTLS("h2"))))
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer conn.Close()
+	b.Cleanup(func() { conn.Close() })
 	client := grpc_health_v1.NewHealthClient(conn)
-	parallel(func() error {
+	return func() error {
 		_, err := client.Check(context.Background(), &grpc_health_v1.HealthCheckRequest{})
 		return err
-	}, b)
+	}
 }
 
-func parallel(one func() error, b *testing.B) {
+// parallel is one turn.
+func parallel(b *testing.B, one func() error) {
 	var work sync.WaitGroup
 	for range frontWorkers {
 		work.Go(func() {

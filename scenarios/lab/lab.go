@@ -39,6 +39,9 @@ type Options struct {
 	Cluster *rest.Config
 	// Limit is how long an agent may take to connect; 0 is a minute.
 	Limit time.Duration
+	// Native has the real nginx and HAProxy run the front. Nothing of the bundle
+	// is moved then: its ports must be free, and its paths are written to.
+	Native bool
 	// TryAll starts an agent by each way, also by those that the bundle does
 	// not carry; one that does not connect within Limit is in Absent.
 	TryAll bool
@@ -65,6 +68,7 @@ type Lab struct {
 	bundle   *kasgenruntime.Bundle
 	redirect *Redirect
 	host     *host.Host
+	scratch  string // of the real programs; empty: the embedded ones run
 	proxy    *proxy
 	running  *kasgenruntime.Running
 	gitlab   *gitlab.GitLab
@@ -148,9 +152,12 @@ func (l *Lab) Close() error {
 
 // makeFiles makes the secrets and certificates that the bundle names, in the
 // lab's own directory.
-func (l *Lab) makeFiles(_ context.Context, _ Options) error {
-	stateDir := filepath.Join(l.dir, "state")
-	l.redirect.Path(l.bundle.Lock.StateDir, stateDir)
+func (l *Lab) makeFiles(_ context.Context, o Options) error {
+	stateDir := l.bundle.Lock.StateDir
+	if !o.Native {
+		stateDir = filepath.Join(l.dir, "state")
+		l.redirect.Path(l.bundle.Lock.StateDir, stateDir)
+	}
 	items := l.bundle.Development(stateDir)
 	l.caFile = filepath.Join(l.dir, "lab-ca.crt")
 	for _, i := range items {
@@ -161,15 +168,16 @@ func (l *Lab) makeFiles(_ context.Context, _ Options) error {
 	if _, err := state.Ensure(items); err != nil {
 		return err
 	}
-	made, err := l.foreignFiles(l.caFile)
-	if err != nil {
-		return err
-	}
-	if len(made) > 0 {
+	if !o.Native {
+		made, err := l.foreignFiles(l.caFile)
+		if err != nil {
+			return err
+		}
 		if _, err := state.Ensure(made); err != nil {
 			return err
 		}
 	}
+	var err error
 	l.caPEM, err = os.ReadFile(l.caFile)
 	return err
 }
@@ -216,6 +224,11 @@ func (l *Lab) startRoles(ctx context.Context, o Options) error {
 	base.Roots = x509.NewCertPool()
 	base.Roots.AppendCertsFromPEM(l.caPEM)
 	l.host = l.redirect.Host(base)
+	if o.Native {
+		l.host.Listen, l.host.ReadFile = base.Listen, base.ReadFile
+		l.scratch = filepath.Join(l.dir, "front")
+	}
+	l.bundle.UseNative(l.scratch)
 	r, err := l.bundle.Start(ctx, l.host, l.host, o.Version)
 	if err != nil {
 		return err
@@ -231,7 +244,7 @@ func (l *Lab) meet(ctx context.Context, o Options) error {
 	for _, n := range l.names {
 		at, err := "", error(nil)
 		if !o.Direct {
-			if at, err = l.redirect.Address(n.Listeners[0]); err != nil {
+			if at, err = l.listener(n.Listeners[0]); err != nil {
 				return err
 			}
 		}

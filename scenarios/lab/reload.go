@@ -4,6 +4,7 @@ import (
 	"context"
 
 	kasgenruntime "kasgen/runtime"
+	"kasgen/runtime/native"
 	"kasgen/runtime/state"
 )
 
@@ -24,6 +25,7 @@ func (l *Lab) Reload(ctx context.Context, dir string) error {
 	if _, err := state.Ensure(b.Development(l.redirect.File(b.Lock.StateDir))); err != nil {
 		return err
 	}
+	b.UseNative(l.scratch)
 	if _, err := l.running.Reload(ctx, b, l.host, l.host); err != nil {
 		return err
 	}
@@ -32,4 +34,11 @@ func (l *Lab) Reload(ctx context.Context, dir string) error {
 }
 
 // Listener is where a listener of the bundle, by the address in its file, is.
-func (l *Lab) Listener(address string) (string, error) { return l.redirect.Address(address) }
+func (l *Lab) Listener(address string) (string, error) { return l.listener(address) }
+
+func (l *Lab) listener(address string) (string, error) {
+	if l.scratch != "" {
+		return native.Reach(address), nil
+	}
+	return l.redirect.Address(address)
+}

@@ -1,0 +1,142 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"kasgen/runtime/host"
+	"kasgen/runtime/native"
+)
+
+// Programs is what runs the files of the front.
+type Programs string
+
+// The two: kasgen itself, or the real nginx and HAProxy.
+const (
+	Embedded Programs = "embedded"
+	Native   Programs = "native"
+)
+
+// UseNative has the real programs run the front's files, each in a directory of
+// its own below scratch. They read the files as they are, so that neither ports
+// nor paths can be moved.
+func (b *Bundle) UseNative(scratch string) { b.scratch = scratch }
+
+// nativeParts are the front's files for the real programs.
+func (b *Bundle) nativeParts() []part {
+	var parts []part
+	add := func(name, file string, files, binds []string, kind native.Kind, stream bool) {
+		parts = append(parts, part{name: name, data: b.data[file], files: files, front: true,
+			make: func(ctx context.Context, h *host.Host, r *Running) (server, error) {
+				c := native.Config{Kind: kind, Path: filepath.Join(b.Dir, file), Binds: binds, Stream: stream}
+				return newNativeFront(ctx, h.Log, c, filepath.Join(b.scratch, filepath.Base(file)), r.role(name))
+			}})
+	}
+	if b.haproxy != nil {
+		add("haproxy", haproxyFile, b.haproxy.Files(), b.haproxy.Binds(), native.HAProxy, false)
+	}
+	if b.stream != nil {
+		add("nginx stream", streamFile, b.stream.Files(), b.stream.Binds(), native.Nginx, true)
+	}
+	if b.web != nil {
+		add("nginx", webFile, b.web.Files(), b.web.Binds(), native.Nginx, false)
+	}
+	return parts
+}
+
+// nativeFront is a program as a role. A successor shares its process, which
+// reads the file again when the successor serves.
+type nativeFront struct {
+	process *native.Process
+	again   bool // the process was there before
+	addrs   map[string]net.Addr
+
+	mu      sync.Mutex
+	next    *nativeFront // whose process it is from now on
+	retired chan struct{}
+	once    sync.Once
+}
+
+// nativeDrain is how long a program may take to end beyond the time that its
+// own file gives streams.
+const nativeDrain = time.Hour
+
+func newNativeFront(ctx context.Context, log *slog.Logger, c native.Config, dir string, before *role) (*nativeFront, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	program, err := native.Find(c, dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := program.Check(ctx); err != nil {
+		return nil, err
+	}
+	f := &nativeFront{addrs: map[string]net.Addr{}, retired: make(chan struct{})}
+	for _, bind := range c.Binds {
+		if f.addrs[bind], err = net.ResolveTCPAddr("tcp", native.Reach(bind)); err != nil {
+			return nil, fmt.Errorf("%s: %w", bind, err)
+		}
+	}
+	if before != nil {
+		if old, ok := before.server.(*nativeFront); ok {
+			f.process, f.again = old.process, true
+			old.succeed(f)
+			return f, nil
+		}
+	}
+	f.process, err = program.Start(ctx, log)
+	return f, err
+}
+
+func (f *nativeFront) succeed(next *nativeFront) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next = next
+}
+
+func (f *nativeFront) succeeded() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.next != nil
+}
+
+// Serve implements server.
+func (f *nativeFront) Serve(ctx context.Context) error {
+	if f.again {
+		if err := f.process.Reload(ctx); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-f.process.Exited():
+		return fmt.Errorf("the front's program has ended: %w", f.process.Err())
+	case <-f.retired:
+		if f.succeeded() {
+			return nil
+		}
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), nativeDrain)
+	defer cancel()
+	return f.process.Drain(ctx)
+}
+
+// Retire implements server.
+func (f *nativeFront) Retire() { f.once.Do(func() { close(f.retired) }) }
+
+// Close implements server.
+func (f *nativeFront) Close() {
+	if !f.again {
+		f.process.Kill()
+	}
+}
+
+// Addrs implements server.
+func (f *nativeFront) Addrs() map[string]net.Addr { return f.addrs }
