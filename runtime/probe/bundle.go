@@ -25,7 +25,7 @@ type Bundle struct {
 	edge    *edgeconf.File
 	edgeAt  *strictyaml.Doc
 	kas     *kasconf.File
-	kasAt   kasconf.Places
+	kasAt   *strictyaml.Doc
 }
 
 // ReadBundle reads the files of a bundle, as far as they are there. They are
@@ -61,8 +61,9 @@ func ReadBundle(dir string) (*Bundle, error) {
 			return found.Err()
 		}),
 		read("kas/kas-config.yaml", func(path string, data []byte) (err error) {
-			b.kas, b.kasAt, _, err = kasconf.ReadPlaced(kasconf.Source{Name: path, Data: data})
-			return
+			b.kas = &kasconf.File{}
+			b.kasAt, _ = strictyaml.Decode(path, data, b.kas) // keys of a newer kas are not to blame
+			return nil
 		}),
 	)
 	if err == nil && found == 0 {
@@ -93,7 +94,7 @@ type suspect struct {
 // blame names the line that is likely to have made c what it is. The files are
 // looked at in the order in which a connection meets them, and only a line
 // that can do what was observed is named.
-func (b *Bundle) blame(c *Check, e *endpoint, _ *session) {
+func (b *Bundle) blame(c *Check, e *endpoint) {
 	for _, look := range []func(*Check, *endpoint) *suspect{b.inHAProxy, b.inStream, b.inEdge, b.inWeb, b.inKAS} {
 		if s := look(c, e); s != nil {
 			c.At, c.Line = &s.at, s.line

@@ -71,6 +71,15 @@ func (b *Bundle) inWeb(c *Check, e *endpoint) *suspect {
 			return &suspect{d.Name.Pos, "a page in the place of an answer"}
 		}
 		return nil
+	case codeDenied:
+		for _, s := range l.scopes {
+			for _, d := range s.Block.Directives {
+				if d.Name.Value == "proxy_set_header" && len(d.Args) == 2 && strings.EqualFold(d.Args[0].Value, "Authorization") && c.cause == causeAuthorization {
+					return &suspect{d.Name.Pos, "the header that kas gets"}
+				}
+			}
+		}
+		return nil
 	case codeSPDY:
 		for _, d := range l.scopes[0].Block.Directives {
 			if d.Name.Value == "if" || d.Name.Value == "return" {

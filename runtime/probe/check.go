@@ -134,6 +134,8 @@ const (
 	causeUpHeader   cause = "upgrade-hdr" // the Upgrade header alone is lost
 	causeConnHeader cause = "connection-hdr"
 	causeVersion    cause = "tls-version"
+
+	causeAuthorization cause = "authorization" // the header is lost
 )
 
 func failed(code, observed, why, fix string) Check {

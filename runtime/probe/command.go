@@ -62,7 +62,7 @@ Before DNS moves, --connect-to says where the new balancer is.`,
 	f.StringVar(&o.caFile, "ca-file", "", "CA certificates to trust, instead of the system's")
 	f.StringVar(&o.proxyProtocol, "proxy-protocol", "", "send a PROXY header, v1 or v2, as the balancer in front would")
 	f.StringVar(&o.pod, "pod", "", "a pod to exec into, NAMESPACE/NAME; needs --token-file")
-	f.StringSliceVar(&o.skip, "skip", nil, "layers that are not tried")
+	f.StringSliceVar(&o.skip, "skip", nil, "layers that are not tried, nor those that depend on them")
 	f.DurationVar(&o.wait, "wait", 0, "try again until the path is up or this time is over; with --idle, how long a silent stream is watched (default 2m)")
 	f.DurationVar(&o.timeout, "timeout", DefaultTimeout, "time limit of one exchange")
 	f.BoolVar(&o.idle, "idle", false, "find how long silent streams live")
@@ -160,6 +160,9 @@ func (f flags) options(address string) (Options, error) {
 	for _, l := range f.skip {
 		if !slices.Contains(Layers(), Layer(l)) {
 			return o, cli.Usage("--skip %s: there is no such layer; there are %s", l, strings.Join(layerNames(), ", "))
+		}
+		if slices.Contains([]Layer{LayerName, LayerTCP, LayerProxyHeader, LayerTLS, LayerHTTP}, Layer(l)) {
+			return o, cli.Usage("--skip %s: everything else needs it", l)
 		}
 		o.Skip = append(o.Skip, Layer(l))
 	}

@@ -36,15 +36,15 @@ func (e *endpoint) call(ctx context.Context, alpn []string, body io.Reader) repl
 	if err != nil {
 		return reply{err: err}
 	}
-	defer c.Close()
+	defer closeQuietly(c)
 	r := reply{alpn: c.ConnectionState().NegotiatedProtocol}
 	heard := &recorder{Conn: c}
-	cc, err := (&http2.Transport{DisableCompression: true}).NewClientConn(heard)
+	cc, err := (&http2.Transport{DisableCompression: true}).NewClientConn(heard) //nolint:staticcheck // net/http's takes no connection without h2 in ALPN
 	if err != nil {
 		r.err, r.first = err, heard.heard()
 		return r
 	}
-	defer cc.Close()
+	defer closeQuietly(cc)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+e.authority()+method, body)
 	if err != nil {
 		r.err = err
@@ -104,7 +104,7 @@ func (e *endpoint) checkGRPC(ctx context.Context) Check {
 func (r reply) explain() Check {
 	const why = "no agent by grpcs:// can connect; they report `code = Unavailable`"
 	const route = "route HTTP/2 to kas's port for agents: grpc_pass grpc://... for /gitlab.agent. in nginx, a backend with `proto h2` in HAProxy's http mode, or a TCP balancer; or give the name for gRPC with --grpc"
-	var goaway http2.GoAwayError
+	var goaway http2.GoAwayError //nolint:staticcheck // it is what that returns
 	var reset http2.StreamError
 	switch {
 	case r.answer != nil && r.status == "12":
@@ -120,6 +120,8 @@ func (r reply) explain() Check {
 		return failed(codeGRPC, fmt.Sprintf("the server ends the connection: GOAWAY %s %s", goaway.ErrCode, goaway.DebugData), why, "look at the log of who ends HTTP/2, and at its limits")
 	case errors.As(r.err, &reset):
 		return failed(codeGRPC, "the server resets the call: "+reset.Code.String(), why, "look at the log of who ends HTTP/2: a body limit, a time limit or a backend of HTTP/1.1")
+	case r.err != nil && strings.Contains(r.err.Error(), "no application protocol"):
+		return failed(codeGRPC, "the listener refuses h2 in ALPN", why, "take h2 into its ALPN; "+route)
 	case r.alpn == "" && r.err != nil && len(r.first) == 0:
 		return failed(codeGRPC, "the listener takes no ALPN and does not answer HTTP/2: "+r.err.Error(), why, "take h2 into its ALPN; "+route)
 	default:

@@ -59,10 +59,9 @@ backend agents
 `
 )
 
-func TestHAProxy(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
-	rows := map[string][]row{
+// haproxyRows are by the configuration that they change.
+func haproxyRows() map[string][]row {
+	return map[string][]row{
 		goodTCP: {
 			{name: "the PROXY header is missing", change: []string{" send-proxy-v2", ""}, layer: LayerProxyHeader, code: codeProxy, why: "nothing on the way sends one"},
 			{name: "a PROXY header that the edge does not take", change: []string{"send-proxy-v2", "send-proxy"}, layer: LayerTLS, code: codeTLS, why: "PROXY header", line: "server edge-1"},
@@ -91,8 +90,13 @@ func TestHAProxy(t *testing.T) {
 			{of: "D31", name: "silent streams are cut", change: []string{"timeout tunnel 1h", "timeout tunnel 1s"}, with: idle, layer: LayerIdleWebSocket, code: codeIdle, why: "cut after 1", line: "timeout tunnel 1s"},
 		},
 	}
+}
+
+func TestHAProxy(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
 	t.Run("rows", func(t *testing.T) {
-		for config, list := range rows {
+		for config, list := range haproxyRows() {
 			for _, r := range list {
 				t.Run(strings.TrimSpace(r.of+" "+r.name), func(t *testing.T) {
 					t.Parallel()

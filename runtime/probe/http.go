@@ -57,13 +57,12 @@ func (e *endpoint) http2(ctx context.Context, path string) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
-	t := &http2.Transport{DisableCompression: true}
-	cc, err := t.NewClientConn(c)
+	defer closeQuietly(c)
+	cc, err := (&http2.Transport{DisableCompression: true}).NewClientConn(c) //nolint:staticcheck // net/http's would dial by itself
 	if err != nil {
 		return nil, err
 	}
-	defer cc.Close()
+	defer closeQuietly(cc)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+e.authority()+path, nil)
 	if err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ const most = 16 << 10
 func (e *endpoint) exchange(ctx context.Context, r request) (*answer, error) {
 	a, c, err := e.open(ctx, r)
 	if c != nil {
-		c.Close()
+		closeQuietly(c)
 	}
 	return a, err
 }
@@ -65,7 +65,7 @@ func (e *endpoint) open(ctx context.Context, r request) (*answer, *stream, error
 	}
 	a, s, err := e.send2(ctx, c, r)
 	if s == nil {
-		c.Close()
+		closeQuietly(c)
 	}
 	return a, s, err
 }

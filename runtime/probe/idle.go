@@ -162,9 +162,9 @@ func (e *endpoint) checkIdleGRPC(ctx context.Context) Check {
 		go func() {
 			defer close(cut)
 			r = e.call(ctx, []string{"h2"}, pr)
-			pr.Close()
+			closeQuietly(pr)
 		}()
-		return &silent{cut: cut, end: func() { cancel(); pw.Close(); <-cut }, say: func() error {
+		return &silent{cut: cut, end: func() { cancel(); closeQuietly(pw); <-cut }, say: func() error {
 			_, err := pw.Write(make([]byte, 5)) // an empty message
 			if err := errors.Join(err, pw.Close()); err != nil {
 				return err

@@ -1,6 +1,8 @@
 package probe
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -236,3 +238,5 @@ func edit(t testing.TB, text string, changes ...string) string {
 	}
 	return text
 }
+
+func newReader(data []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(data)) }

@@ -106,8 +106,9 @@ func nginxRows() []row {
 		{of: "D33", name: "WebSockets are cut when they are silent", change: []string{"proxy_read_timeout 2h", "proxy_read_timeout 1s"}, with: idle, layer: LayerIdleWebSocket, code: codeIdle, why: "cut after 1", line: "proxy_read_timeout 1s"},
 		{of: "D33", name: "exec is cut when it is silent", change: []string{api, "proxy_pass http://CLUSTER; proxy_read_timeout 1s;"}, with: func(o *Options) { shell(o); idle(o) }, layer: LayerIdleUpgrade, code: codeIdle, why: "cut after 1", line: "proxy_read_timeout 1s"},
 		{name: "answers are buffered", change: []string{api, "proxy_pass http://CLUSTER;", "proxy_buffering off", "proxy_buffering on"}, with: shell, layer: LayerStreaming, code: codeBuffering, why: "at its end", line: "proxy_buffering on"},
-		{of: "D48", name: "the front's own pages", change: []string{api, api + " proxy_intercept_errors on; error_page 400 401 /error.html;", "location / {\n", "location = /error.html { internal; default_type text/html; return 200 '<html>'; }\n location / {\n"}, layer: LayerProxyPath, code: codeErrorPage, why: "proxy_intercept_errors", line: "error_page"},
-		{of: "D56", name: "the default server answers", change: []string{names, "server_name kas.example.org;", "CERTS/other", "CERTS/good"}, layer: LayerAgentWebSocket, code: codeNotKAS, why: "404", line: "server {"},
+		{of: "D48", name: "credentials are taken away", change: []string{connection, connection + "        proxy_set_header Authorization '';\n"}, with: shell, layer: LayerRequest, code: codeDenied, why: "takes the Authorization header away", line: "proxy_set_header Authorization"},
+		{name: "the front's own pages", change: []string{api, api + " proxy_intercept_errors on; error_page 400 401 /error.html;", "location / {\n", "location = /error.html { internal; default_type text/html; return 200 '<html>'; }\n location / {\n"}, layer: LayerProxyPath, code: codeErrorPage, why: "proxy_intercept_errors", line: "error_page"},
+		{name: "the default server answers", change: []string{names, "server_name kas.example.org;", "CERTS/other", "CERTS/good"}, layer: LayerAgentWebSocket, code: codeNotKAS, why: "404", line: "server {"},
 		{name: "a PROXY header is wanted", change: []string{" ssl http2", " ssl http2 proxy_protocol"}, layer: LayerProxyHeader, code: codeProxy, why: "--proxy-protocol v2", line: "listen "},
 		{name: "a PROXY header is not wanted", with: func(o *Options) { o.ProxyProtocol = "v2" }, layer: LayerProxyHeader, code: codeProxy, why: "without one only", line: "listen "},
 		{name: "agents go to the proxy's port", change: []string{agents, api}, layer: LayerAgentWebSocket, code: codeAgentPort, why: "8150", line: "location / {"},
@@ -115,9 +116,11 @@ func nginxRows() []row {
 	}
 }
 
-func idle(o *Options) { o.Idle = 4e9 }
+func idle(o *Options) { o.Idle = 3e9 }
 
-func shell(o *Options) { o.Token, o.Namespace, o.Pod = token, "default", "shell" }
+func shell(o *Options) {
+	o.Token, o.Namespace, o.Pod, o.Watch = token, "default", "shell", 2*time.Second
+}
 
 func TestNginx(t *testing.T) {
 	t.Parallel()
@@ -226,6 +229,7 @@ func TestGoodNginx(t *testing.T) {
 			want = "skip"
 		case LayerGRPCNoALPN, LayerGRPCHTTP1:
 			want = "warn " + codeGRPCALPN
+		default:
 		}
 		if got[layer] != want {
 			t.Errorf("%s: %s, want %s", layer, got[layer], want)

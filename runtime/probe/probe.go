@@ -11,7 +11,11 @@ import (
 	"context"
 	"crypto/x509"
 	"net/url"
+	"slices"
+	"strings"
+	"sync"
 	"time"
+	"unicode"
 
 	"kasgen/internal/diag"
 )
@@ -35,12 +39,16 @@ type Options struct {
 	Skip          []Layer        // not tried
 	Idle          time.Duration  // how long a silent stream is watched; 0: not at all
 	Timeout       time.Duration  // of one exchange
+	Watch         time.Duration  // of a watch, whole seconds
 	Now           func() time.Time
 }
 
 // DefaultTimeout is longer than any front needs to answer, and than the 5 s in
 // which nginx and HAProxy give a dead kas up as kasgen writes them.
 const DefaultTimeout = 10 * time.Second
+
+// DefaultWatch is long enough to tell a first event from the end.
+const DefaultWatch = 6 * time.Second
 
 // bodySize is three times the limit that nginx has unless told otherwise.
 const bodySize = 3 << 20
@@ -51,6 +59,9 @@ func Run(ctx context.Context, o Options) *Report {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
 	}
+	if o.Watch == 0 {
+		o.Watch = DefaultWatch
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -60,19 +71,22 @@ func Run(ctx context.Context, o Options) *Report {
 		r.GRPC = o.GRPC.String()
 	}
 	broken := map[key]string{} // what cannot be tried any more, and because of what
-	for _, l := range s.layers() {
-		c := s.try(ctx, l, broken)
-		c.Layer, c.Name = l.id, l.on.host
-		if c.Result == Fail {
-			broken[key{l.on, l.id}] = string(l.id) + " of " + l.on.host
-			if r.First == nil {
-				r.First = &First{Layer: l.id, Name: l.on.host}
+	for _, group := range together(s.layers()) {
+		for i, c := range s.tryAll(ctx, group, broken) {
+			l := group[i]
+			c.Layer, c.Name = l.id, l.on.host
+			if c.Result == Fail {
+				broken[key{l.on, l.id}] = string(l.id) + " of " + l.on.host + ", which fails"
+				if r.First == nil {
+					r.First = &First{Layer: l.id, Name: l.on.host}
+				}
 			}
+			if c.Code != "" && o.Bundle != nil {
+				o.Bundle.blame(&c, l.on)
+			}
+			c.scrub(o.Token)
+			r.Checks = append(r.Checks, c)
 		}
-		if c.Code != "" && o.Bundle != nil {
-			o.Bundle.blame(&c, l.on, s)
-		}
-		r.Checks = append(r.Checks, c)
 	}
 	return r
 }
@@ -88,25 +102,69 @@ type layer struct {
 	on    *endpoint
 	needs []Layer // what it is pointless without
 	check checker
+	waits bool // it mostly waits, and others may be tried meanwhile
 }
 
-// try runs a layer, unless something that it needs is broken.
-func (s *session) try(ctx context.Context, l layer, broken map[key]string) Check {
-	for _, skip := range s.o.Skip {
-		if skip == l.id {
-			return skipped("not asked for (--skip)")
+// together groups layers that are tried at once: those that mostly wait.
+func together(list []layer) [][]layer {
+	var groups [][]layer
+	for i, l := range list {
+		if i > 0 && l.waits && list[i-1].waits {
+			groups[len(groups)-1] = append(groups[len(groups)-1], l)
+			continue
 		}
+		groups = append(groups, []layer{l})
+	}
+	return groups
+}
+
+// tryAll tries layers at once.
+func (s *session) tryAll(ctx context.Context, group []layer, broken map[key]string) []Check {
+	checks := make([]Check, len(group))
+	var all sync.WaitGroup
+	for i, l := range group {
+		if why := s.untried(ctx, l, broken); why != "" {
+			checks[i] = skipped("%s", why)
+			continue
+		}
+		all.Go(func() { checks[i] = l.check(ctx) })
+	}
+	all.Wait()
+	return checks
+}
+
+// untried says why a layer is not tried, "" if it is.
+func (s *session) untried(ctx context.Context, l layer, broken map[key]string) string {
+	if slices.Contains(s.o.Skip, l.id) {
+		broken[key{l.on, l.id}] = string(l.id) + " of " + l.on.host + ", which was not asked for"
+		return "not asked for (--skip)"
 	}
 	for _, n := range l.needs {
 		if because, ok := broken[key{l.on, n}]; ok {
 			broken[key{l.on, l.id}] = because
-			return skipped("depends on %s, which fails", because)
+			return "depends on " + because
 		}
 	}
 	if ctx.Err() != nil {
-		return skipped("there was no time left")
+		return "there was no time left"
 	}
-	return l.check(ctx)
+	return ""
+}
+
+// scrub takes the token out of what a server may have sent back, and what
+// would change a terminal.
+func (c *Check) scrub(token string) {
+	for _, text := range []*string{&c.Observed, &c.Why, &c.Fix} {
+		if token != "" {
+			*text = strings.ReplaceAll(*text, token, "[token]")
+		}
+		*text = strings.Map(func(r rune) rune {
+			if unicode.IsPrint(r) {
+				return r
+			}
+			return ' '
+		}, *text)
+	}
 }
 
 // Findings is what is wrong as findings.

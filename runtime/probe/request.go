@@ -38,6 +38,8 @@ func denied(what string, a *answer) Check {
 	observed := what + " is answered " + a.String()
 	s, kube := a.kube()
 	switch {
+	case kube && a.status == http.StatusUnauthorized && strings.Contains(s.Message, "credentials"):
+		return failed(codeDenied, observed, "kas got no credentials: a proxy on the way takes the Authorization header away", "pass it (no proxy_set_header Authorization, no login of the proxy's own on this path)").because(causeAuthorization)
 	case kube && a.status == http.StatusUnauthorized:
 		return failed(codeDenied, observed, "GitLab does not know the token, or it has expired", "take the token of a kubeconfig: ci:AGENT:TOKEN in a CI job, pat:AGENT:TOKEN for a person")
 	case kube && a.status == http.StatusForbidden:
@@ -49,6 +51,8 @@ func denied(what string, a *answer) Check {
 			"have the front take the prefix away (a path behind proxy_pass, as in `proxy_pass http://127.0.0.1:8154/;`), or set kubernetes_api.url_path_prefix to it")
 	case kube && a.status == http.StatusNotFound:
 		return failed(codeDenied, observed, "there is no such object", "correct --pod")
+	case kube:
+		return failed(codeDenied, observed, "the path is fine as far as kas; kas, GitLab or the cluster does not do it", "look at kas's log")
 	case a.html() && a.status >= 400 && a.status < 500:
 		return replaced(what, a)
 	}
@@ -58,22 +62,18 @@ func denied(what string, a *answer) Check {
 	return notKAS(what, a)
 }
 
-// watchFor is how long a watch lasts. An answer that is kept until it is whole
-// comes at its end.
-const watchFor = 6 * time.Second
-
 // checkStreaming watches something that is there: its first event comes at
 // once, or else when the watch has ended.
 func (e *endpoint) checkStreaming(ctx context.Context) Check {
 	if e.s.o.Token == "" || !e.trusted {
 		return skipped(needsToken)
 	}
-	path := fmt.Sprintf("%sapi/v1/namespaces?watch=true&resourceVersion=0&timeoutSeconds=%d", e.proxy, watchFor/time.Second)
+	path := fmt.Sprintf("%sapi/v1/namespaces?watch=true&resourceVersion=0&timeoutSeconds=%d", e.proxy, e.s.o.Watch/time.Second)
 	if e.s.o.Pod != "" {
 		path = fmt.Sprintf("%sapi/v1/namespaces/%s/pods?watch=true&resourceVersion=0&fieldSelector=metadata.name%%3D%s&timeoutSeconds=%d",
-			e.proxy, e.s.o.Namespace, e.s.o.Pod, watchFor/time.Second)
+			e.proxy, e.s.o.Namespace, e.s.o.Pod, e.s.o.Watch/time.Second)
 	}
-	ctx, cancel := context.WithTimeout(ctx, watchFor+e.s.o.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, e.s.o.Watch+e.s.o.Timeout)
 	defer cancel()
 	d := e.plainly()
 	d.verify = true
@@ -81,8 +81,8 @@ func (e *endpoint) checkStreaming(ctx context.Context) Check {
 	if err != nil {
 		return failed(codeHTTP, err.Error(), "kubectl cannot watch", "look at the front's log")
 	}
-	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer closeQuietly(c)
+	stop := context.AfterFunc(ctx, func() { closeQuietly(c) })
 	defer stop()
 	began := time.Now()
 	if _, err := c.Write(e.wire(request{method: "GET", path: path, token: true})); err != nil {
@@ -103,12 +103,12 @@ func (e *endpoint) checkStreaming(ctx context.Context) Check {
 		return denied("a watch", a)
 	}
 	switch {
-	case err == nil && took < watchFor/2:
+	case err == nil && took < e.s.o.Watch/2:
 		return passed("the first event of a watch comes before its end")
-	case took < watchFor/2:
+	case took < e.s.o.Watch/2:
 		return skipped("the watch ended without an event")
 	default:
-		return failed(codeBuffering, fmt.Sprintf("the first event of a watch of %v comes at its end", watchFor), "kubectl get -w, logs -f, helm --wait and controllers see nothing until the answer is whole or a buffer is full",
+		return failed(codeBuffering, fmt.Sprintf("the first event of a watch of %v comes at its end", e.s.o.Watch), "kubectl get -w, logs -f, helm --wait and controllers see nothing until the answer is whole or a buffer is full",
 			"switch buffering off on the way (proxy_buffering off in nginx)")
 	}
 }
@@ -134,7 +134,7 @@ func (e *endpoint) checkBody(ctx context.Context) Check {
 		return failed(codeBody, what+" is answered "+a.String(), "kubectl apply and helm report 413 for anything larger than the front's limit, which is 1 MiB in nginx unless told otherwise",
 			"set client_max_body_size 0 in nginx, proxy-body-size \"0\" in ingress-nginx")
 	case kube:
-		return passed("%s reaches %s: %d %s", what, map[bool]string{false: "kas", true: "the cluster"}[token], a.status, s.Message)
+		return passed("%s reaches kas: %d %s", what, a.status, s.Message)
 	case a.status == http.StatusCreated:
 		return passed("%s reaches the cluster", what)
 	}

@@ -3,6 +3,7 @@ package probe
 import (
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -74,7 +75,8 @@ func (s *session) layers() []layer {
 	k := s.kas
 	list := k.connection()
 	add := func(on *endpoint, id Layer, needs []Layer, check checker) {
-		list = append(list, layer{id: id, on: on, needs: needs, check: check})
+		waits := slices.Contains([]Layer{LayerIdleWebSocket, LayerIdleGRPC, LayerIdleUpgrade}, id)
+		list = append(list, layer{id, on, needs, check, waits})
 	}
 	add(k, LayerHTTP, []Layer{LayerTLS}, k.checkHTTP)
 	add(k, LayerRedirect, []Layer{LayerTLS, LayerHTTP}, k.checkRedirect)
@@ -105,14 +107,14 @@ func (s *session) layers() []layer {
 // connection is what every kind of traffic needs.
 func (e *endpoint) connection() []layer {
 	return []layer{
-		{LayerName, e, nil, e.checkName},
-		{LayerTCP, e, []Layer{LayerName}, e.checkTCP},
-		{LayerProxyHeader, e, []Layer{LayerTCP}, e.checkProxyHeader},
-		{LayerTLS, e, []Layer{LayerTCP, LayerProxyHeader}, e.checkTLS},
-		{LayerChain, e, []Layer{LayerTLS}, e.checkChain},
-		{LayerCertName, e, []Layer{LayerTLS}, e.checkCertName},
-		{LayerExpiry, e, []Layer{LayerTLS}, e.checkExpiry},
-		{LayerALPN, e, []Layer{LayerTLS}, e.checkALPN},
+		{LayerName, e, nil, e.checkName, false},
+		{LayerTCP, e, []Layer{LayerName}, e.checkTCP, false},
+		{LayerProxyHeader, e, []Layer{LayerTCP}, e.checkProxyHeader, false},
+		{LayerTLS, e, []Layer{LayerTCP, LayerProxyHeader}, e.checkTLS, false},
+		{LayerChain, e, []Layer{LayerTLS}, e.checkChain, false},
+		{LayerCertName, e, []Layer{LayerTLS}, e.checkCertName, false},
+		{LayerExpiry, e, []Layer{LayerTLS}, e.checkExpiry, false},
+		{LayerALPN, e, []Layer{LayerTLS}, e.checkALPN, false},
 	}
 }
 
