@@ -51,6 +51,9 @@ func (s *Source) Name() string {
 	}
 }
 
+// Given says whether the caller named a file or gave a value.
+func (s *Source) Given() bool { return s.file != "" || len(s.values.Given()) > 0 }
+
 // Read gives the spec, or nil with findings.
 func (s *Source) Read(in io.Reader) (*spec.Spec, diag.Findings, error) {
 	if err := s.values.CheckVariables(os.Environ()); err != nil {

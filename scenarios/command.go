@@ -78,6 +78,9 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 	if err := o.checkFront(); err != nil {
 		return err
 	}
+	if o.bundle != "" && o.from.Given() {
+		return cli.Usage("--bundle runs a bundle as it is: a spec's file, flags and variables would have no effect")
+	}
 	say := func(format string, args ...any) { fmt.Fprintf(streams.Err, format+"\n", args...) }
 	dir, err := os.MkdirTemp("", "kasgen-demo-")
 	if err != nil {

@@ -118,6 +118,7 @@ func TestDemoRefuses(t *testing.T) {
 		code int
 	}{
 		{[]string{"demo", "--topology=X", "--once"}, "topology", cli.Misuse},
+		{[]string{"demo", "--bundle", "nowhere", "--topology=D"}, "--bundle runs a bundle as it is", cli.Misuse},
 		{[]string{"demo", "--bundle", "nowhere", "--once"}, "there is no directory nowhere", cli.Failure},
 	} {
 		var out, errs bytes.Buffer

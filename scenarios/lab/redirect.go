@@ -111,25 +111,30 @@ func (r *Redirect) listener(address string) (string, bool) {
 	return "", false
 }
 
-// File is where a file lies.
+// File is where a file lies: one that is moved by itself goes there, and not
+// where its directory went.
 func (r *Redirect) File(path string) string {
 	r.mu.Lock()
-	to := path
-	for _, m := range r.paths {
-		if path == m.from {
-			to = m.to
-			break
-		}
-		if rest, ok := strings.CutPrefix(path, strings.TrimSuffix(m.from, "/")+"/"); ok {
-			to = filepath.Join(m.to, rest)
-			break
-		}
-	}
+	to := r.moved(path)
 	r.mu.Unlock()
 	if to != path {
 		r.once("file "+path, to)
 	}
 	return to
+}
+
+func (r *Redirect) moved(path string) string {
+	for _, m := range r.paths {
+		if path == m.from {
+			return m.to
+		}
+	}
+	for _, m := range r.paths {
+		if rest, ok := strings.CutPrefix(path, strings.TrimSuffix(m.from, "/")+"/"); ok {
+			return filepath.Join(m.to, rest)
+		}
+	}
+	return path
 }
 
 func (r *Redirect) once(from, to string) {
