@@ -26,7 +26,6 @@ func (e *endpoint) checkALPN(ctx context.Context) Check {
 		default:
 			got[name] = h.alpn
 		}
-		e.takes[name] = got[name] == "none" && name != "h2" || got[name] == name || strings.Contains(name, "+") && got[name] != "refused"
 		seen = append(seen, fmt.Sprintf("%s: %s", name, got[name]))
 	}
 	e.prefers = got["h2+http/1.1"]

@@ -48,7 +48,12 @@ func (b *Bundle) inWeb(c *Check, e *endpoint) *suspect {
 		return l.here("nginx redirects the path without its slash to this location")
 	case codeWebSocket, codeUpgrade:
 		return l.upgrade(c.cause)
-	case codeGRPC, codeGRPCALPN, codeHTTP2Only:
+	case codeGRPCALPN:
+		if listen, _ := v.listens(e.port); listen != nil {
+			return &suspect{listen.Name.Pos, "nginx goes by ALPN alone"}
+		}
+		return nil
+	case codeGRPC, codeHTTP2Only:
 		if s := v.listen(codeGRPC); s != nil {
 			return s
 		}
@@ -141,6 +146,14 @@ func (c *Check) path(e *endpoint) string {
 
 // findVhost is the server for e's name on ports with TLS, as nginx chooses it.
 func findVhost(f *nginxconf.File, e *endpoint) *vhost {
+	if v := vhostWhere(f, e, true); v != nil {
+		return v
+	}
+	return vhostWhere(f, e, false)
+}
+
+// vhostWhere looks among the servers of the port or with TLS, or among all.
+func vhostWhere(f *nginxconf.File, e *endpoint, fitting bool) *vhost {
 	var first, standard *vhost
 	for _, http := range f.Directives {
 		if http.Name.Value != "http" || http.Block == nil {
@@ -151,7 +164,11 @@ func findVhost(f *nginxconf.File, e *endpoint) *vhost {
 				continue
 			}
 			v := &vhost{http: http, server: server}
-			if listen := v.listens(e.port); listen != nil && slices.Contains(listen.Values(), "default_server") {
+			listen, fits := v.listens(e.port)
+			if fitting && !fits {
+				continue
+			}
+			if listen != nil && slices.Contains(listen.Values(), "default_server") {
 				standard = v
 			}
 			if first == nil {
@@ -171,9 +188,9 @@ func findVhost(f *nginxconf.File, e *endpoint) *vhost {
 	return first
 }
 
-// listens is the listen directive of a port, or else of any with TLS: the port
-// may be another before the balancer.
-func (v *vhost) listens(port string) *nginxconf.Directive {
+// listens is the listen directive of a port, or else of any with TLS, since the
+// port may be another before the balancer; else, where none fits, any.
+func (v *vhost) listens(port string) (listen *nginxconf.Directive, fits bool) {
 	var secure, other *nginxconf.Directive
 	for _, d := range v.server.Block.Directives {
 		if d.Name.Value != "listen" || len(d.Args) == 0 {
@@ -184,14 +201,14 @@ func (v *vhost) listens(port string) *nginxconf.Directive {
 			own = p
 		}
 		if own == port {
-			return d
+			return d, true
 		}
 		if slices.Contains(d.Values(), "ssl") {
 			secure = d
 		}
 		other = d
 	}
-	return firstDirective(secure, other)
+	return firstDirective(secure, other), secure != nil
 }
 
 func nameMatches(pattern, host string) bool {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kasgen/internal/cli"
+	"kasgen/runtime/balancer/balancertest"
 )
 
 // run calls the command as main does.
@@ -118,12 +119,7 @@ func TestWait(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	address, _ := l.nginx(t, goodNginx)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	later := ln.Addr().String()
-	ln.Close()
+	later := balancertest.FreePort(t)
 	code, out, errs := run(t, "https://kas.example.com", "--connect-to", later, "--ca-file", l.caFile(t), "--wait", "100ms")
 	if code != cli.Failure || errs != "waiting: tcp of kas.example.com fails\n" || !strings.Contains(out, "KAS3202") {
 		t.Errorf("%d %s %s", code, out, errs)

@@ -26,7 +26,6 @@ func (e *endpoint) checkHTTP(ctx context.Context) Check {
 	case a.proto != "HTTP/1.1":
 		return failed(codeHTTP, "the front answers in "+a.proto, "upgrades need HTTP/1.1", "put another front in its place")
 	}
-	e.answered = true
 	if e.prefers != "h2" {
 		return passed("HTTP/1.1")
 	}

@@ -116,7 +116,7 @@ func nginxRows() []row {
 	}
 }
 
-func idle(o *Options) { o.Idle = 3e9 }
+func idle(o *Options) { o.Idle = 3 * time.Second }
 
 func shell(o *Options) {
 	o.Token, o.Namespace, o.Pod, o.Watch = token, "default", "shell", 2*time.Second
@@ -216,7 +216,7 @@ func TestGoodNginx(t *testing.T) {
 	l := newLab(t)
 	address, dir := l.nginx(t, goodNginx)
 	o := l.options(t, address, dir)
-	o.Idle = 2e9
+	o.Idle = time.Second
 	got := map[Layer]string{}
 	for _, c := range Run(t.Context(), o).Checks {
 		got[c.Layer] = strings.TrimSpace(fmt.Sprint(c.Result, " ", c.Code))

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -254,5 +255,25 @@ func TestDeaf(t *testing.T) {
 	r := Run(t.Context(), Options{KAS: u, Timeout: 200 * time.Millisecond, Connect: map[string]string{"": deaf}})
 	if c, _ := r.Check(LayerTLS); c.Code != codeTLS || !strings.Contains(c.Observed, "no answer to the handshake") {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestALPN has listeners that take one protocol and refuse the others.
+func TestALPN(t *testing.T) {
+	t.Parallel()
+	for offer, want := range map[string]Result{"acme-tls/1": Fail, "http/1.1": Warn} {
+		s := httptest.NewUnstartedServer(http.NotFoundHandler())
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		s.TLS = &tls.Config{NextProtos: []string{offer}}
+		s.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // no more than offered
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		r := Run(t.Context(), Options{KAS: &url.URL{Scheme: "https", Host: labName}, Timeout: 5 * time.Second, Connect: map[string]string{"": s.Listener.Addr().String()}})
+		if c, _ := r.Check(LayerALPN); c.Result != want || c.Code != codeALPN || !strings.Contains(c.Observed, "refused") {
+			t.Errorf("%s: %+v", offer, c)
+		}
+		if c, _ := r.Check(LayerGRPC); c.Code != codeGRPC {
+			t.Errorf("%s: %+v", offer, c)
+		}
 	}
 }

@@ -16,17 +16,15 @@ type session struct {
 
 // endpoint is one name and what has been found out about it.
 type endpoint struct {
-	s        *session
-	host     string // as clients ask for it
-	port     string
-	agents   string // path of the agents' WebSocket, with a slash at its end
-	proxy    string // path of the Kubernetes API proxy, with a slash at its end
-	address  string // what is dialled
-	tls      *handshake
-	trusted  bool   // the certificate holds: credentials may be sent
-	prefers  string // ALPN's answer to h2 and http/1.1
-	takes    map[string]bool
-	answered bool // somebody speaks HTTP/1.1
+	s       *session
+	host    string // as clients ask for it
+	port    string
+	agents  string // path of the agents' WebSocket, with a slash at its end
+	proxy   string // path of the Kubernetes API proxy, with a slash at its end
+	address string // what is dialled
+	tls     *handshake
+	trusted bool   // the certificate holds: credentials may be sent
+	prefers string // ALPN's answer to h2 and http/1.1
 }
 
 func newSession(o Options) *session {
@@ -40,7 +38,7 @@ func newSession(o Options) *session {
 }
 
 func (s *session) endpoint(u *url.URL) *endpoint {
-	e := &endpoint{s: s, host: u.Hostname(), port: port(u), takes: map[string]bool{}}
+	e := &endpoint{s: s, host: u.Hostname(), port: port(u)}
 	e.agents = strings.TrimSuffix(u.EscapedPath(), "/") + "/"
 	e.proxy = e.agents + "k8s-proxy/"
 	if s.o.ProxyPath != "" {
