@@ -152,9 +152,11 @@ func waitFor(answered, cut <-chan struct{}, limit time.Duration) error {
 	}
 }
 
-// checkIdleGRPC opens a call and keeps its message back.
+// checkIdleGRPC opens a call and keeps its message back. That is as far as one
+// gets without an agent's token: limits that begin with kas's answer, such as
+// nginx's grpc_read_timeout, are not met.
 func (e *endpoint) checkIdleGRPC(ctx context.Context) Check {
-	return idleCheck{"a gRPC stream", func(ctx context.Context) (*silent, error) {
+	return idleCheck{"a gRPC stream with an open request", func(ctx context.Context) (*silent, error) {
 		ctx, cancel := context.WithCancel(ctx)
 		pr, pw := io.Pipe()
 		cut := make(chan struct{})

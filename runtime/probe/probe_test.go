@@ -149,10 +149,10 @@ func TestSilentCut(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	address, _ := l.haproxy(t, goodTCP)
-	const limit = 1500 * time.Millisecond
+	const limit = time.Second
 	ln := forgetful(t, address, limit)
 	o := l.options(t, ln, "")
-	o.Timeout, o.Idle = time.Second, 4*time.Second
+	o.Timeout, o.Idle = time.Second, 3*time.Second
 	o.Skip = []Layer{LayerIdleGRPC}
 	c, _ := Run(t.Context(), o).Check(LayerIdleWebSocket)
 	if c.Code != codeIdle || !strings.Contains(c.Observed, "without a word") || c.Result != Fail {
