@@ -12,13 +12,15 @@ import (
 	"net"
 	"sync"
 	"syscall"
+
+	"kasgen/runtime/socket"
 )
 
 // size is how much is read at once, in bytes.
 const size = 64 << 10
 
 // Pool lends buffers to connections. The zero value is ready.
-type Pool struct{ buffers sync.Pool }
+type Pool struct{ buffers, writings sync.Pool }
 
 // Conn is a TCP connection that reads ahead. Like any net.Conn it has one
 // reader at a time.
@@ -88,12 +90,7 @@ func (c *Conn) fill() error {
 // read reads without waiting; it reports false if there is nothing.
 func (c *Conn) read(fd uintptr) bool {
 	buf := c.pool.Get(size)
-	for {
-		c.n, c.err = syscall.Read(int(fd), *buf)
-		if !errors.Is(c.err, syscall.EINTR) {
-			break
-		}
-	}
+	c.n, c.err = socket.Read(fd, *buf)
 	if errors.Is(c.err, syscall.EAGAIN) {
 		c.pool.Put(buf)
 		return false // wait without it
