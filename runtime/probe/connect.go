@@ -144,7 +144,7 @@ func (e *endpoint) cleartext(ctx context.Context) string {
 		return ""
 	}
 	defer c.Close()
-	a, err := e.send(ctx, c, request{method: "GET", path: e.agents})
+	a, _, err := e.send(ctx, c, request{method: "GET", path: e.agents})
 	if err != nil || a.status == 400 {
 		return ""
 	}

@@ -63,20 +63,15 @@ func (e *endpoint) open(ctx context.Context, r request) (*answer, *stream, error
 	if err != nil {
 		return nil, nil, err
 	}
-	a, s, err := e.send2(ctx, c, r)
+	a, s, err := e.send(ctx, c, r)
 	if s == nil {
 		closeQuietly(c)
 	}
 	return a, s, err
 }
 
-// send is one exchange on c.
-func (e *endpoint) send(ctx context.Context, c net.Conn, r request) (*answer, error) {
-	a, _, err := e.send2(ctx, c, r)
-	return a, err
-}
-
-func (e *endpoint) send2(ctx context.Context, c net.Conn, r request) (*answer, *stream, error) {
+// send is one exchange on c, which stays open only if it was upgraded.
+func (e *endpoint) send(ctx context.Context, c net.Conn, r request) (*answer, *stream, error) {
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
 	if err := c.SetDeadline(time.Now().Add(e.s.o.Timeout)); err != nil {
