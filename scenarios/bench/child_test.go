@@ -39,6 +39,8 @@ func TestMain(m *testing.M) {
 		serveChild(startReference)
 	case "agents":
 		serveChild(startAgents)
+	case "whole":
+		serveChild(startWhole)
 	case "edge":
 		serveChild(startEdge)
 	case "bare-http":
@@ -151,6 +153,22 @@ func (c *child) ask(what string) usage {
 
 // startKas runs kasgen's kas; its addresses are the agents' and the API's.
 func startKas() ([]string, error) {
+	s, err := newKas()
+	if err != nil {
+		return nil, err
+	}
+	go s.Serve(context.Background())
+	return kasAddrs(s), nil
+}
+
+func kasAddrs(s *kas.Server) []string {
+	return []string{s.Addrs()[kasAgents].String(), s.Addrs()[kasAPI].String()}
+}
+
+// kasAgents and kasAPI are kas's listeners by their addresses in its file.
+const kasAgents, kasAPI = "127.0.0.1:8150", "127.0.0.1:8154"
+
+func newKas() (*kas.Server, error) {
 	config := fmt.Sprintf(`
 gitlab: {address: %q, authentication_secret_file: secret}
 agent:
@@ -167,12 +185,7 @@ private_api: {listen: {authentication_secret_file: secret}}
 	h := host.Machine(slog.New(slog.DiscardHandler))
 	h.ReadFile = func(string) ([]byte, error) { return []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), nil }
 	h.Listen = func(context.Context, string, string) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
-	s, err := c.New(context.Background(), h, "bench")
-	if err != nil {
-		return nil, err
-	}
-	go s.Serve(context.Background())
-	return []string{s.Addrs()["127.0.0.1:8150"].String(), s.Addrs()["127.0.0.1:8154"].String()}, nil
+	return c.New(context.Background(), h, "bench")
 }
 
 // metric reports a figure, and prints it where the benchmark fails: Go leaves

@@ -95,14 +95,14 @@ func BenchmarkIdle(b *testing.B) {
 			gitlab, cluster := newGitLab(b), newCluster(b)
 			kas := spawn(b, "kas", gitlabKey+"="+gitlab)
 			before := kas.ask("memory")
-			spawn(b, "agents", "KASGEN_BENCH_COUNT="+fmt.Sprint(n), "KASGEN_BENCH_KAS="+kas.addrs[0], "KASGEN_BENCH_CLUSTER="+cluster)
+			spawnAgents(b, way{url: "grpc://" + kas.addrs[0]}, cluster, n)
 			report(b, before, kas.ask("memory"), n, 60)
 		})
 		b.Run(fmt.Sprintf("streams-%d", n), func(b *testing.B) {
 			const agents = 20 // an agent holds at most 500 tunnels
 			gitlab, cluster := newGitLab(b), newCluster(b)
 			kas := spawn(b, "kas", gitlabKey+"="+gitlab)
-			spawn(b, "agents", fmt.Sprintf("KASGEN_BENCH_COUNT=%d", agents), "KASGEN_BENCH_KAS="+kas.addrs[0], "KASGEN_BENCH_CLUSTER="+cluster)
+			spawnAgents(b, way{url: "grpc://" + kas.addrs[0]}, cluster, agents)
 			before := kas.ask("memory")
 			for i := range n {
 				c, _ := upgradeBy(b, kas.addrs[1], "/idle/0", i%agents+1)
@@ -111,6 +111,11 @@ func BenchmarkIdle(b *testing.B) {
 			report(b, before, kas.ask("memory"), n, 60)
 		})
 	}
+}
+
+// spawnAgents connects n agents from a process of their own.
+func spawnAgents(b *testing.B, w way, cluster string, n int) {
+	spawn(b, "agents", append(w.env(), "KASGEN_BENCH_COUNT="+fmt.Sprint(n), "KASGEN_BENCH_CLUSTER="+cluster)...)
 }
 
 func report(b *testing.B, before, after usage, n int, goal float64) {

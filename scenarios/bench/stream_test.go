@@ -31,7 +31,7 @@ func BenchmarkUpgradedStream(b *testing.B) {
 			got := map[string][]flow{}
 			for range max(b.N, 3) {
 				for _, n := range names {
-					got[n] = append(got[n], transfer(b, children[n], direction, payload))
+					got[n] = append(got[n], transfer(b, children[n], children[n].addrs[1], direction, payload))
 				}
 			}
 			ours, theirs := best(got["kas"]), best(got["reference"])
@@ -57,11 +57,12 @@ func BenchmarkUpgradedStream(b *testing.B) {
 	}
 }
 
-func transfer(b *testing.B, c *child, direction string, payload []byte) flow {
+// transfer sends bytes one way through c, whose Kubernetes API is at api.
+func transfer(b *testing.B, c *child, api, direction string, payload []byte) flow {
 	b.Helper()
 	kind := map[string]string{"up": "sink", "down": "source"}[direction]
 	before, began := c.ask("cpu"), time.Now()
-	conn, r := upgrade(b, c.addrs[1], fmt.Sprintf("/%s/%d", kind, bulk))
+	conn, r := upgrade(b, api, fmt.Sprintf("/%s/%d", kind, bulk))
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	if direction == "up" {

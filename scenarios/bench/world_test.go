@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log/slog"
@@ -85,10 +87,15 @@ func newCluster(b testing.TB) string {
 	return "http://" + ln.Addr().String()
 }
 
-// connectAgent connects the lab's agent with that number.
+// connectAgent connects the lab's agent with that number to kas by gRPC.
 func connectAgent(b testing.TB, kas, cluster string, number int) {
 	b.Helper()
-	a, err := newAgent(kas, cluster, number)
+	connectAgentBy(b, way{url: "grpc://" + kas}, cluster, number)
+}
+
+func connectAgentBy(b testing.TB, w way, cluster string, number int) {
+	b.Helper()
+	a, err := newAgent(w, cluster, number)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -99,9 +106,32 @@ func connectAgent(b testing.TB, kas, cluster string, number int) {
 	<-a.Ready()
 }
 
-func newAgent(kas, cluster string, number int) (*agent.Agent, error) {
-	return agent.New(agent.Options{KasURL: "grpc://" + kas, Token: strconv.Itoa(number), Cluster: &rest.Config{Host: cluster},
-		Log: slog.New(slog.DiscardHandler), PodName: "bench", PodNamespace: "bench"})
+// way is how agents reach kas: under which URL, where that is, and by whose
+// certificates.
+type way struct{ url, dial, roots string }
+
+func newAgent(w way, cluster string, number int) (*agent.Agent, error) {
+	o := agent.Options{KasURL: w.url, Token: strconv.Itoa(number), Cluster: &rest.Config{Host: cluster},
+		Log: slog.New(slog.DiscardHandler), PodName: "bench", PodNamespace: "bench"}
+	if w.dial != "" {
+		o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", w.dial)
+		}
+	}
+	if w.roots != "" {
+		roots, err := os.ReadFile(w.roots)
+		if err != nil {
+			return nil, err
+		}
+		o.RootCAs = x509.NewCertPool()
+		o.RootCAs.AppendCertsFromPEM(roots)
+	}
+	return agent.New(o)
+}
+
+// env is w for a child process.
+func (w way) env() []string {
+	return []string{"KASGEN_BENCH_URL=" + w.url, "KASGEN_BENCH_DIAL=" + w.dial, "KASGEN_BENCH_ROOTS=" + w.roots}
 }
 
 // startAgents connects many agents from a process of their own; arguments come
@@ -111,8 +141,9 @@ func startAgents() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	w := way{os.Getenv("KASGEN_BENCH_URL"), os.Getenv("KASGEN_BENCH_DIAL"), os.Getenv("KASGEN_BENCH_ROOTS")}
 	for i := range n {
-		a, err := newAgent(os.Getenv("KASGEN_BENCH_KAS"), os.Getenv("KASGEN_BENCH_CLUSTER"), i+1)
+		a, err := newAgent(w, os.Getenv("KASGEN_BENCH_CLUSTER"), i+1)
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +153,8 @@ func startAgents() ([]string, error) {
 	return nil, nil
 }
 
-// upgrade opens an upgraded stream to a path of the cluster.
+// upgrade opens an upgraded stream to a path of the cluster; api is an address,
+// or https:// and an address.
 func upgrade(b testing.TB, api, path string) (net.Conn, *bufio.Reader) {
 	b.Helper()
 	return upgradeBy(b, api, path, 1)
@@ -131,7 +163,13 @@ func upgrade(b testing.TB, api, path string) (net.Conn, *bufio.Reader) {
 // upgradeBy does so through the agent with that number.
 func upgradeBy(b testing.TB, api, path string, agent int) (net.Conn, *bufio.Reader) {
 	b.Helper()
-	c, err := net.Dial("tcp", api)
+	var c net.Conn
+	var err error
+	if addr, secure := strings.CutPrefix(api, "https://"); secure {
+		c, err = tls.Dial("tcp", addr, clientTLS("http/1.1"))
+	} else {
+		c, err = net.Dial("tcp", api)
+	}
 	if err != nil {
 		b.Fatal(err)
 	}
