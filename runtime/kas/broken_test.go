@@ -102,6 +102,7 @@ func TestHalfClosedSlowReader(t *testing.T) {
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
+	c.SetDeadline(time.Now().Add(time.Minute))
 	time.Sleep(4 * time.Second) // longer than two ticks of the silence that is allowed
 	if n, err := io.Copy(io.Discard, r); err != nil || n != chunks*size {
 		t.Errorf("%d bytes arrived of %d, %v", n, chunks*size, err)

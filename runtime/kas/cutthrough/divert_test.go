@@ -56,7 +56,7 @@ func TestEverythingArrives(t *testing.T) {
 			conn := dial(t, serve(t, tt.server, digest), tt.client...)
 			var work sync.WaitGroup
 			defer work.Wait()
-			for i := range 12 {
+			for i := range 8 {
 				work.Go(func() {
 					dice := mathrand.New(mathrand.NewPCG(1, uint64(i)))
 					var o []grpc.CallOption
@@ -83,7 +83,7 @@ func exchange(t *testing.T, conn *grpc.ClientConn, dice *mathrand.Rand, random [
 		return err
 	}
 	sum := sha256.New()
-	for range 20 {
+	for range 15 {
 		size := [...]int{0, 1, dice.IntN(100), dice.IntN(1 << 14), dice.IntN(1 << 16), 32 << 10, dice.IntN(1 << (15 + dice.IntN(6)))}[dice.IntN(7)]
 		at := dice.IntN(len(random) - size + 1)
 		m := random[at : at+size]
@@ -300,7 +300,7 @@ func TestServerEndsStreams(t *testing.T) {
 		}
 		cancel()
 	}
-	flow(t, conn, chunk, 16<<20)
+	flow(t, conn, chunk, 8<<20)
 }
 
 // What a handler is done with is given back to the windows.
@@ -321,7 +321,7 @@ func TestHandlerTakesAll(t *testing.T) {
 		}
 		return r.SendMsg(fmt.Append(nil, n+rest))
 	}))
-	flow(t, conn, make([]byte, 32<<10), 4*connWindow)
+	flow(t, conn, make([]byte, 32<<10), 2*connWindow)
 }
 
 // A client that cancels, and one whose connection breaks, end the diverted
