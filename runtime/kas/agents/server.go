@@ -49,7 +49,7 @@ func newServer(m, idle time.Duration) *grpc.Server {
 		grpc.ConnectionTimeout(handshakeLimit),
 		// Thousands of agents are idle at a time, and a buffer of 32 KiB would
 		// be half of what one costs. What reads ahead lies below, see package
-		// readahead.
+		// cutthrough.
 		// As large as the window that gRPC would come to by itself, but from
 		// the start: growing it takes a ping for each round trip, and updates
 		// for every 16 KiB until then.
