@@ -63,6 +63,7 @@ type Bundle struct {
 
 	scratch  string            // directory of the real programs of the front; empty: the embedded ones
 	data     map[string][]byte // the files that were read
+	absent   []string          // files of the role that are not there
 	subjects []diag.Subject    // every file that is there, read or not
 }
 
@@ -89,6 +90,9 @@ func Read(dir string, role Role, registry ...Registry) (*Bundle, error) {
 		path := filepath.Join(dir, name)
 		data, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {
+			if slices.Contains(roles, role) {
+				b.absent = append(b.absent, name)
+			}
 			return nil
 		}
 		if !slices.Contains(roles, role) && err == nil {
@@ -135,6 +139,12 @@ func (b *Bundle) complete(role Role) error {
 	}
 	if b.Lock == nil {
 		return fmt.Errorf("%s holds no %s: write a bundle with `kasgen render --topology=A -o %s`", b.Dir, lockfile.Name, b.Dir)
+	}
+	// A role whose file was lost would end in silence, streams and all.
+	for _, e := range b.Lock.Files {
+		if slices.Contains(b.absent, e.Path) {
+			return fmt.Errorf("%s is not there, and %s lists it: render the bundle again, or bring it back with `kasgen rollback %s`", filepath.Join(b.Dir, e.Path), lockfile.Name, b.Dir)
+		}
 	}
 	if len(b.fronts()) == 0 && b.edge == nil && b.kas == nil {
 		return fmt.Errorf("%s holds no file for the role %s", b.Dir, role)

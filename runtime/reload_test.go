@@ -145,6 +145,7 @@ func TestReloadRefused(t *testing.T) {
 		{"a secret that is not there", "kas/kas-config.yaml", "authentication_secret_file: /state/secrets/gitlab, external_url", "authentication_secret_file: /state/secrets/none, external_url", []string{"secrets/none: no such file"}},
 		{"a certificate that is not there", "edge/edge.yaml", "/state/tls/kas.crt", "/state/tls/none.crt", []string{"none.crt: no such file"}},
 		{"no manifest any more", "kasgen.lock.yaml", "apiVersion: kasgen/v1", "apiVersion: kasgen/v9", []string{`"code":"KAS1`}},
+		{"a file that is lost", "kasgen.lock.yaml", "files: []", `files: [{path: nginx/stream.conf, mode: "0644", sha256: "` + strings.Repeat("0", 64) + `"}]`, []string{"stream.conf is not there"}},
 	} {
 		before := len(w.errs.String())
 		w.edit(tt.file, tt.old, tt.new)
@@ -169,7 +170,7 @@ func TestReloadRefused(t *testing.T) {
 	if got := w.reload(); got.Result != "success" || len(got.Made) > 0 {
 		t.Errorf("with the files as they were: %+v", got)
 	}
-	w.mustGet("/metrics", http.StatusOK, `kasgen_reload_total{result="failure"} 6`)
+	w.mustGet("/metrics", http.StatusOK, `kasgen_reload_total{result="failure"} 7`)
 	w.mustGet("/metrics", http.StatusOK, `kasgen_reload_total{result="success"} 1`)
 	w.mustGet("/metrics", http.StatusOK, "kasgen_reload_last_successful 1")
 }
