@@ -6,12 +6,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/tools/txtar"
 
 	"kasgen/internal/cli"
+	"kasgen/internal/diag"
+	"kasgen/runtime/kas"
 	"kasgen/runtime/units"
 )
 
@@ -25,6 +28,7 @@ type unitsOptions struct {
 	output, binary, user string
 	systemd              int
 	one, check           bool
+	registry             Registry
 }
 
 func unitsCommand(streams cli.IO) *cobra.Command {
@@ -36,6 +40,9 @@ func unitsCommand(streams cli.IO) *cobra.Command {
 with limits from the bundle's files; a socket unit where a role listens below
 port 1024, so that no service needs a privilege; a target for all of them; and
 the user that they run as, for systemd-sysusers.
+
+A kas-config.yaml with Redis is for GitLab's kas, which has a service of its own:
+there is none for it here then, unless --registry memory is given.
 
 Without -o the files go to standard output as one txtar stream.`,
 		Example: `  kasgen units /etc/kasgen/bundle -o /etc/systemd/system
@@ -51,6 +58,7 @@ Without -o the files go to standard output as one txtar stream.`,
 	f.IntVar(&o.systemd, "systemd", 252, "version of systemd on the machine; from 253 it reloads services itself")
 	f.BoolVar(&o.one, "one-process", false, "one service for all roles: the edge hands connections to kas inside it")
 	f.BoolVar(&o.check, "check", false, "write nothing; exit 2 if the directory differs")
+	AddRegistry(cmd, &o.registry)
 	cli.CompleteDir(cmd)
 	return cmd
 }
@@ -67,7 +75,7 @@ func writeUnits(streams cli.IO, dir string, o unitsOptions) error {
 	case o.check && o.output == "":
 		return cli.Usage("--check compares with a directory: name it with -o")
 	}
-	b, err := Read(dir, All)
+	b, err := readForUnits(streams, dir, o)
 	if err != nil {
 		return cli.Report(streams, cli.Text, err, b.Subjects()...)
 	}
@@ -75,7 +83,7 @@ func writeUnits(streams cli.IO, dir string, o unitsOptions) error {
 	if err != nil {
 		return cli.Exit{Code: cli.Failure, Err: err}
 	}
-	files, err := units.Render(units.Options{Binary: filepath.Clean(o.binary), Bundle: at, StateDir: b.Lock.StateDir, User: o.user, Systemd: o.systemd}, b.services(o.one))
+	files, err := units.Render(units.Options{Binary: filepath.Clean(o.binary), Bundle: at, StateDir: b.Lock.StateDir, User: o.user, Systemd: o.systemd}, b.services(o.one, o.registry))
 	if err != nil {
 		return cli.Exit{Code: cli.Failure, Err: err}
 	}
@@ -88,6 +96,25 @@ func writeUnits(streams cli.IO, dir string, o unitsOptions) error {
 		return err
 	}
 	return placeUnits(streams, files, o)
+}
+
+// readForUnits reads the bundle, without kas where GitLab's is to run it: in one
+// process it cannot be left out.
+func readForUnits(streams cli.IO, dir string, o unitsOptions) (*Bundle, error) {
+	b, err := Read(dir, All, o.registry)
+	var found diag.Findings
+	if o.one || !errors.As(err, &found) || slices.ContainsFunc(found, func(f diag.Finding) bool {
+		return f.Severity == diag.Error && f.Code != kas.CodeRegistry
+	}) {
+		return b, err
+	}
+	b, err = Read(dir, All, Memory)
+	if err != nil {
+		return b, err
+	}
+	b.kas = nil
+	_, err = fmt.Fprintf(streams.Err, "no service for %s: it has Redis, so GitLab's kas is to run it\n", filepath.Join(dir, kasFile))
+	return b, err
 }
 
 // placeUnits writes what differs, and leaves other files alone.
@@ -142,10 +169,13 @@ func replace(path string, data []byte) error {
 
 // services are the bundle's roles in the order in which they start: kas, the
 // edge before it, and the front before that.
-func (b *Bundle) services(one bool) []units.Role {
+func (b *Bundle) services(one bool, registry Registry) []units.Role {
 	var roles []units.Role
 	add := func(role Role, description string, listen []string, of ...limited) {
 		r := units.Role{Name: string(role), Description: description, Listen: listen}
+		if registry != "" && (role == Kas || role == All) {
+			r.Flags = []string{"--registry", string(registry)}
+		}
 		endless := false
 		for _, l := range of {
 			connections, drain := l.Limits()

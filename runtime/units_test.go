@@ -73,6 +73,32 @@ func TestUnits(t *testing.T) {
 	}
 }
 
+// TestUnitsRedis: GitLab's kas has a service of its own.
+func TestUnitsRedis(t *testing.T) {
+	t.Parallel()
+	w := &world{t: t, dir: t.TempDir()}
+	for name, text := range files {
+		w.write(name, strings.ReplaceAll(text, "GITLAB", "https://gitlab.example.com"))
+	}
+	w.edit(kasFile, "observability:", "redis: {server: {address: \"127.0.0.1:6379\"}}\nobservability:")
+	for _, tt := range []struct {
+		args          []string
+		code          int
+		want, without string
+	}{
+		{nil, cli.Done, "no service for " + filepath.Join(w.dir, kasFile), "kasgen-kas"},
+		{nil, cli.Done, "-- kasgen-edge.service --", "--registry"},
+		{[]string{"--registry", "memory"}, cli.Done, " --role kas --registry memory\n", "--role edge --registry"},
+		{[]string{"--one-process"}, cli.Failure, "KAS3003", "-- "},
+		{[]string{"--one-process", "--registry", "memory"}, cli.Done, " --role all --registry memory\n", "no service"},
+	} {
+		code, out, errs := kasgen(t, append([]string{"units", w.dir}, tt.args...)...)
+		if code != tt.code || !strings.Contains(out+errs, tt.want) || strings.Contains(out, tt.without) {
+			t.Errorf("%v: exit code %d, want %d with %q and without %q\n%s%s", tt.args, code, tt.code, tt.want, tt.without, out, errs)
+		}
+	}
+}
+
 func TestUnitsFaults(t *testing.T) {
 	t.Parallel()
 	dir := frontOnly(t, "127.0.0.1:443", "127.0.0.1:1")

@@ -34,6 +34,7 @@ type Role struct {
 	Name        string // as --role has it
 	Description string
 	Listen      []string // addresses of its file
+	Flags       []string // of run, beside --role
 	Drain       time.Duration
 	// Connections at once, 0 if no file says; each may have another one behind
 	// it.
@@ -121,7 +122,7 @@ type values struct {
 func service(o Options, r Role, name string) values {
 	v := values{
 		Description: r.Description, User: o.User, NotifyReload: o.Systemd >= notifyReload,
-		Command:          strings.Join([]string{argument(o.Binary), "run", argument(o.Bundle), "--role", r.Name}, " "),
+		Command:          strings.Join(append([]string{argument(o.Binary), "run", argument(o.Bundle), "--role", r.Name}, r.Flags...), " "),
 		Stop:             (r.Drain + slack).Truncate(time.Second).String(),
 		StopReason:       fmt.Sprintf("Streams live on for %s after SIGTERM.", r.Drain),
 		CapabilityReason: "No port below 1024 is opened.",
