@@ -1,0 +1,67 @@
+package certs
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are read from the source when they are asked for, so that they cannot
+// tell of a certificate that is not there any more.
+type metrics struct {
+	source                                    Source
+	now                                       func() time.Time
+	expiry, renewed, renewal, failures, ready *prometheus.Desc
+}
+
+// Metrics is a collector of a source's state, one series for each name.
+func Metrics(s Source, now func() time.Time) prometheus.Collector {
+	d := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("kasgen_certificate_"+name, help, labels, nil)
+	}
+	return &metrics{source: s, now: now,
+		expiry:   d("expiry_timestamp_seconds", "When the certificate for a name expires; 0 while there is none.", "name", "source"),
+		renewed:  d("renewed_timestamp_seconds", "When this process got the certificate for a name; 0 if never.", "name", "source"),
+		renewal:  d("renewal_timestamp_seconds", "When the next certificate for a name is to be obtained; 0 if its source is not told.", "name", "source"),
+		failures: d("failures_total", "Attempts to obtain or read a certificate for a name that failed.", "name", "source"),
+		ready:    d("ready", "Whether the certificate for a name is there and has not expired.", "name", "source"),
+	}
+}
+
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.expiry, m.renewed, m.renewal, m.failures, m.ready} {
+		ch <- d
+	}
+}
+
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	now := m.now()
+	seen := map[[2]string]bool{} // one name may be in two certificates, one series may not
+	for _, s := range m.source.Status() {
+		ready := 0.0
+		if s.Ready(now) {
+			ready = 1
+		}
+		for _, name := range s.Names {
+			if seen[[2]string{name, s.Source}] {
+				continue
+			}
+			seen[[2]string{name, s.Source}] = true
+			gauge := func(d *prometheus.Desc, v float64) {
+				ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, name, s.Source)
+			}
+			gauge(m.expiry, seconds(s.NotAfter))
+			gauge(m.renewed, seconds(s.Renewed))
+			gauge(m.renewal, seconds(s.Renewal))
+			gauge(m.ready, ready)
+			ch <- prometheus.MustNewConstMetric(m.failures, prometheus.CounterValue, float64(s.Failures), name, s.Source)
+		}
+	}
+}
+
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}
