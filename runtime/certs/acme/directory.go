@@ -1,0 +1,102 @@
+package acme
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kasgen/runtime/certs/atomicfile"
+)
+
+// lockPoll is how often a lock that another holds is tried again. flock(2) can
+// wait by itself, but not be told to stop.
+const lockPoll = 100 * time.Millisecond
+
+// Directory is a cache of files that only their owner reads.
+type Directory struct{ path string }
+
+// OpenDirectory makes the directory if it is not there.
+func OpenDirectory(path string) (*Directory, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	return &Directory{path}, nil
+}
+
+func (d *Directory) file(key string) (string, error) {
+	if key == "" || strings.HasPrefix(key, ".") || strings.ContainsAny(key, "/\\\x00") {
+		return "", fmt.Errorf("%q is no key of a cache", key)
+	}
+	return filepath.Join(d.path, key), nil
+}
+
+// Get is Cache's.
+func (d *Directory) Get(_ context.Context, key string) ([]byte, error) {
+	path, err := d.file(key)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrMiss
+	}
+	return data, err
+}
+
+// Put is Cache's.
+func (d *Directory) Put(_ context.Context, key string, data []byte) error {
+	path, err := d.file(key)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(path, data, 0o600)
+}
+
+// Delete is Cache's.
+func (d *Directory) Delete(_ context.Context, key string) error {
+	path, err := d.file(key)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Lock is Cache's. The kernel frees the lock when its owner dies, so that none
+// is ever stale; its file stays, for to remove it would let two have it.
+func (d *Directory) Lock(ctx context.Context, name string) (func(), error) {
+	path, err := d.file(name + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	tick := time.NewTicker(lockPoll)
+	defer tick.Stop()
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return func() { _ = f.Close() }, nil // which unlocks
+		case errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR):
+		default:
+			return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		case <-tick.C:
+		}
+	}
+}
