@@ -37,9 +37,9 @@ func patience(n int, _ *http.Request, resp *http.Response) time.Duration {
 	switch {
 	case resp.StatusCode == http.StatusBadRequest && n <= 10:
 		return time.Millisecond // a nonce was rejected, and a new one is there
-	case resp.StatusCode == http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "" || n > 3:
+	case resp.StatusCode == http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "" || n > 2:
 		return 0
 	default:
-		return time.Duration(n) * time.Second
+		return time.Duration(n) * 500 * time.Millisecond // so that a hiccup does not cost an order
 	}
 }
