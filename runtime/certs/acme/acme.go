@@ -93,7 +93,8 @@ type Source struct {
 type certificate struct {
 	id    string
 	names []string
-	wake  chan struct{}
+
+	moving sync.Mutex // while cache and use are made one
 
 	mu      sync.Mutex // of what follows
 	seen    string     // cache entry that was read last
@@ -110,7 +111,7 @@ func New(ctx context.Context, o Options) (*Source, error) {
 	}
 	s := &Source{o: o, prefix: prefix(o.Directory)}
 	for _, names := range o.Certificates {
-		c := &certificate{id: names[0], names: names, wake: make(chan struct{}, 1),
+		c := &certificate{id: names[0], names: names,
 			status: certs.Status{ID: names[0], Source: "acme", Names: names}}
 		s.certs = append(s.certs, c)
 		if err := s.load(ctx, c); err != nil && !errors.Is(err, ErrMiss) {

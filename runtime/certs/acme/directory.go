@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"kasgen/runtime/certs/atomicfile"
 )
 
@@ -85,13 +83,12 @@ func (d *Directory) Lock(ctx context.Context, name string) (func(), error) {
 	tick := time.NewTicker(lockPoll)
 	defer tick.Stop()
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return func() { _ = f.Close() }, nil // which unlocks
-		case errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR):
-		default:
+		got, err := lock(f)
+		if err != nil {
 			return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
+		}
+		if got {
+			return func() { _ = f.Close() }, nil // which unlocks
 		}
 		select {
 		case <-ctx.Done():

@@ -23,13 +23,15 @@ func (s *Source) keep(ctx context.Context, c *certificate) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-c.wake:
 		}
 	}
 }
 
 func (s *Source) look(ctx context.Context, c *certificate) {
-	if err := s.load(ctx, c); err != nil && !errors.Is(err, ErrMiss) {
+	c.moving.Lock()
+	err := s.load(ctx, c)
+	c.moving.Unlock()
+	if err != nil && !errors.Is(err, ErrMiss) {
 		s.fault(c, fmt.Errorf("reading the cache: %w", err), time.Time{})
 		return
 	}
@@ -55,7 +57,7 @@ func (s *Source) look(ctx context.Context, c *certificate) {
 }
 
 // load takes the certificate from the cache, if it is another than the one in
-// use and not older.
+// use and not older. Its caller has locked c.moving.
 func (s *Source) load(ctx context.Context, c *certificate) error {
 	data, err := s.o.Cache.Get(ctx, s.certKey(c))
 	held := s.Certificate(c.id)
@@ -118,6 +120,10 @@ func (s *Source) save(ctx context.Context, c *certificate, cert *tls.Certificate
 // obtain places an order, unless another replica has been quicker or the time
 // has not come. With force only the CA's own word keeps it from it.
 func (s *Source) obtain(ctx context.Context, c *certificate, force bool) error {
+	// A certificate that is used and not yet in the cache must not be taken
+	// for one that the cache has replaced.
+	c.moving.Lock()
+	defer c.moving.Unlock()
 	if force {
 		// What is in the cache by now is to be replaced too.
 		if err := s.load(ctx, c); err != nil && !errors.Is(err, ErrMiss) {

@@ -15,7 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -76,10 +76,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", o.Address)
 	if err != nil {
-		dns.close()
-		return nil, err
+		return nil, errors.Join(err, dns.close())
 	}
-	logger := log.New(o.Log, "pebble ", 0)
+	logger := slog.NewLogLogger(slog.NewTextHandler(o.Log, nil), slog.LevelInfo) // what Pebble takes is of package log
 	s := &Server{db: db.NewMemoryStore(), dns: dns, root: root, addr: ln.Addr().String(), done: make(chan struct{})}
 	s.ca = ca.New(logger, s.db, "", "ecdsa", 0, 1, map[string]ca.Profile{
 		"default": {Description: "of tests", ValidityPeriod: uint64(o.Validity / time.Second)},
