@@ -115,9 +115,8 @@ func TestDevelopment(t *testing.T) {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	r := prometheus.NewPedanticRegistry()
-	if err := r.Register(Metrics(f, time.Now)); err != nil {
-		t.Fatal(err)
-	}
+	Expose(r, func() []Status { return nil })
+	Expose(r, f.Status) // takes its place
 	families, err := r.Gather()
 	if err != nil || len(families) != 5 {
 		t.Errorf("%d metrics, %v, want 5", len(families), err)

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,17 +10,31 @@ import (
 // metrics are read from the source when they are asked for, so that they cannot
 // tell of a certificate that is not there any more.
 type metrics struct {
-	source                                    Source
+	status                                    func() []Status
 	now                                       func() time.Time
 	expiry, renewed, renewal, failures, ready *prometheus.Desc
 }
 
-// Metrics is a collector of a source's state, one series for each name.
-func Metrics(s Source, now func() time.Time) prometheus.Collector {
+// Expose registers Metrics, in place of those of an older generation of the same
+// role: only who serves now can tell.
+func Expose(r *prometheus.Registry, status func() []Status) {
+	m := Metrics(status, time.Now)
+	err := r.Register(m)
+	if there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		r.Unregister(there.ExistingCollector)
+		err = r.Register(m)
+	}
+	if err != nil {
+		panic(err) // two metrics of one name, a fault of this program
+	}
+}
+
+// Metrics is a collector of what status tells, one series for each name.
+func Metrics(status func() []Status, now func() time.Time) prometheus.Collector {
 	d := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("kasgen_certificate_"+name, help, labels, nil)
 	}
-	return &metrics{source: s, now: now,
+	return &metrics{status: status, now: now,
 		expiry:   d("expiry_timestamp_seconds", "When the certificate for a name expires; 0 while there is none.", "name", "source"),
 		renewed:  d("renewed_timestamp_seconds", "When this process got the certificate for a name; 0 if never.", "name", "source"),
 		renewal:  d("renewal_timestamp_seconds", "When the next certificate for a name is to be obtained; 0 if its source is not told.", "name", "source"),
@@ -37,7 +52,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	now := m.now()
 	seen := map[[2]string]bool{} // one name may be in two certificates, one series may not
-	for _, s := range m.source.Status() {
+	for _, s := range m.status() {
 		ready := 0.0
 		if s.Ready(now) {
 			ready = 1

@@ -10,10 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"kasgen/internal/edgeconf"
 	"kasgen/runtime/accept"
+	"kasgen/runtime/certs"
 	"kasgen/runtime/host"
 	"kasgen/runtime/http1"
 	"kasgen/runtime/relay"
@@ -39,6 +41,8 @@ type Server struct {
 	listeners []*listener
 	upstreams map[string]*upstream
 	relays    relay.Group
+	certs     []*certs.Files
+	metrics   *prometheus.Registry
 	addrs     map[string]net.Addr
 
 	retire  sync.Once
@@ -55,7 +59,7 @@ type listener struct {
 // Serve. local may be nil; an upstream with TLS is never one of its endpoints.
 func (c *Config) New(ctx context.Context, h *host.Host, local Local) (*Server, error) {
 	s := &Server{log: h.Log, drainTime: time.Duration(c.file.Drain), upstreams: map[string]*upstream{}, addrs: map[string]net.Addr{},
-		retired: make(chan struct{})}
+		metrics: h.Metrics, retired: make(chan struct{})}
 	for _, u := range c.file.Upstreams {
 		up, err := newUpstream(u, h, local, &s.relays)
 		if err != nil {
@@ -82,10 +86,12 @@ func (s *Server) open(ctx context.Context, h *host.Host, conf edgeconf.Listener)
 	case edgeconf.ProxyNone:
 	}
 	if conf.TLS != nil {
-		var err error
-		if o.TLS, err = serverTLS(h, conf); err != nil {
+		config, files, err := serverTLS(h, conf)
+		if err != nil {
 			return err
 		}
+		o.TLS = config
+		s.certs = append(s.certs, files)
 	}
 	ln, err := h.Listen(ctx, "tcp", conf.Address)
 	if err != nil {
@@ -129,9 +135,12 @@ func (s *Server) Serve(ctx context.Context) error {
 		g.Go(l.accept.Serve)
 		g.Go(l.http.Serve)
 	}
+	stop := s.watch(ctx)
+	defer stop()
 	select {
 	case <-ctx.Done():
 	case <-s.retired:
+		stop() // its listeners are closed: no handshake will come
 		s.leave(ctx)
 	}
 	if ctx.Err() != nil {
@@ -139,6 +148,30 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	s.close()
 	return g.Wait()
+}
+
+// watch keeps the listeners' certificates fresh until stop, which waits.
+func (s *Server) watch(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var g errgroup.Group
+	for _, c := range s.certs {
+		g.Go(func() error { return c.Run(ctx) })
+	}
+	if s.metrics != nil && len(s.certs) > 0 {
+		certs.Expose(s.metrics, s.certificates)
+	}
+	return func() {
+		cancel()
+		_ = g.Wait() // it ends when it is told to, and for nothing else
+	}
+}
+
+func (s *Server) certificates() []certs.Status {
+	var all []certs.Status
+	for _, c := range s.certs {
+		all = append(all, c.Status()...)
+	}
+	return all
 }
 
 // Retire closes the listeners and returns at once. Requests and streams go on;
