@@ -20,7 +20,7 @@ import (
 
 // Commands are the commands that this room owns.
 func Commands(streams cli.IO) []*cobra.Command {
-	return []*cobra.Command{runCommand(streams), probe.Command(streams), unitsCommand(streams), topologyCommand(streams)}
+	return []*cobra.Command{runCommand(streams), probe.Command(streams), unitsCommand(streams), topologyCommand(streams), certsCommand(streams)}
 }
 
 // runOptions are the flags of `kasgen run`.

@@ -1,0 +1,61 @@
+package certs
+
+import (
+	"fmt"
+	"time"
+
+	"kasgen/internal/diag"
+)
+
+// The codes of what is wrong with certificates.
+const (
+	CodeNone    = "KAS3301" // there is none, or none that works
+	CodeExpires = "KAS3302" // it expires soon, or has
+	CodeRenewal = "KAS3303" // the next one could not be obtained
+)
+
+// When an expiry is worth a word. A certificate of 90 days is renewed after
+// about 60: with 20 days left several attempts have failed, with 7 somebody has
+// to act.
+const (
+	Soon     = 20 * 24 * time.Hour
+	VerySoon = 7 * 24 * time.Hour
+)
+
+// Findings are what is wrong with certificates at that time.
+func Findings(all []Status, now time.Time) diag.Findings {
+	var fs diag.Findings
+	for _, s := range all {
+		left := s.NotAfter.Sub(now)
+		switch {
+		case s.NotAfter.IsZero():
+			fs.Add(diag.Finding{Code: CodeNone, Field: s.ID, What: s.ID + ": there is no certificate" + because(s.Error),
+				Why: "no client gets through TLS for this name", Fix: "repair what the reason says, or provide the files"})
+		case left <= Soon:
+			f := diag.Finding{Code: CodeExpires, Severity: diag.Warning, Field: s.ID, What: s.ID + ": " + expiry(left) + because(s.Error),
+				Why: "agents and kubectl refuse it from then on", Fix: "renew it, and see why that has not happened by itself"}
+			if left <= VerySoon {
+				f.Severity = diag.Error
+			}
+			fs.Add(f)
+		case s.Error != "":
+			fs.Add(diag.Finding{Code: CodeRenewal, Severity: diag.Warning, Field: s.ID, What: s.ID + ": the last attempt to get a new certificate failed" + because(s.Error),
+				Why: "the one in use serves until " + s.NotAfter.UTC().Format(time.RFC3339), Fix: "repair what the reason says; it is tried again by itself"})
+		}
+	}
+	return fs
+}
+
+func expiry(left time.Duration) string {
+	if left <= 0 {
+		return "the certificate has expired"
+	}
+	return fmt.Sprintf("the certificate expires in %d days", int(left/(24*time.Hour)))
+}
+
+func because(err string) string {
+	if err == "" {
+		return ""
+	}
+	return ": " + err
+}
