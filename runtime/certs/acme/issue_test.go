@@ -114,8 +114,8 @@ func TestReplicas(t *testing.T) {
 			if diff := cmp.Diff(a.Certificate(kas).Certificate, b.Certificate(kas).Certificate); diff != "" {
 				t.Errorf("the replicas have different certificates:\n%s", diff)
 			}
-			if n := len(w.placed()); n != 1 || w.accounts != 1 {
-				t.Errorf("%d orders and %d accounts, want one of each", n, w.accounts)
+			if n, accounts := len(w.placed()), w.made(); n != 1 || accounts != 1 {
+				t.Errorf("%d orders and %d accounts, want one of each", n, accounts)
 			}
 			// Both are told to renew at one moment: one order more.
 			before := a.Certificate(kas)

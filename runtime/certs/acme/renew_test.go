@@ -314,10 +314,8 @@ func TestRevokedAccount(t *testing.T) {
 	if err := s.Renew(t.Context()); err != nil {
 		t.Error(err)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.accounts != 3 {
-		t.Errorf("%d accounts were made, want 3", w.accounts)
+	if n := w.made(); n != 3 {
+		t.Errorf("%d accounts were made, want 3", n)
 	}
 }
 

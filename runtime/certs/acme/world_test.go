@@ -145,6 +145,13 @@ func (w *world) placed() []string {
 	return slices.Clone(w.orders)
 }
 
+// made is how many accounts the CA has made.
+func (w *world) made() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.accounts
+}
+
 // next is the replica whose turn it is.
 func (w *world) next() *Source {
 	w.mu.Lock()
