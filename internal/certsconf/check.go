@@ -1,0 +1,178 @@
+package certsconf
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"kasgen/internal/diag"
+	"kasgen/internal/strictyaml"
+)
+
+// checker looks at the values of a file that has the right form.
+type checker struct {
+	doc      *strictyaml.Doc
+	findings *diag.Findings
+}
+
+func check(f *File, doc *strictyaml.Doc, findings *diag.Findings) {
+	c := &checker{doc: doc, findings: findings}
+	if f.APIVersion != APIVersion {
+		c.add(CodeKind, "apiVersion", fmt.Sprintf("apiVersion is %q", f.APIVersion), "this kasgen reads "+APIVersion, "write apiVersion: "+APIVersion)
+	}
+	if f.Kind != Kind {
+		c.add(CodeKind, "kind", fmt.Sprintf("kind is %q", f.Kind), "certificates are described by a document of kind "+Kind, "write kind: "+Kind)
+	}
+	oneOf(c, "source", f.Source, SourceACME)
+	switch {
+	case f.ACME != nil:
+		c.acme("acme", *f.ACME)
+	case f.Source == SourceACME:
+		c.missing("acme", "it says from whom certificates are obtained, and how")
+	}
+	if len(f.Certificates) == 0 {
+		c.missing("certificates", "a file without a certificate does nothing")
+	}
+	seen := map[string]string{}
+	for i, cert := range f.Certificates {
+		c.certificate(fmt.Sprintf("certificates[%d]", i), cert, seen)
+	}
+	c.address("observability.listen", f.Observability.Listen)
+}
+
+func (c *checker) add(code, field, what, why, fix string) {
+	if c.doc.Faulty(field) {
+		return // what could not be decoded is zero here
+	}
+	c.findings.Add(diag.Finding{Code: code, Pos: c.doc.Pos(field), Field: field, What: what, Why: why, Fix: fix})
+}
+
+func (c *checker) missing(field, why string) {
+	c.add(CodeMissing, field, field+" is not set", why, "set it")
+}
+
+func oneOf[T ~string](c *checker, field string, value T, allowed ...T) {
+	if slices.Contains(allowed, value) {
+		return
+	}
+	words := make([]string, len(allowed))
+	for i, a := range allowed {
+		words[i] = string(a)
+	}
+	fix := "write " + strings.Join(words, ", or ")
+	if near := diag.Nearest(string(value), words); near != "" && value != "" {
+		fix = "write " + near
+	}
+	c.add(CodeChoice, field, fmt.Sprintf("%s is %q", field, string(value)), "it is one of "+strings.Join(words, ", "), fix)
+}
+
+func (c *checker) acme(at string, a ACME) {
+	if u, err := url.Parse(a.Directory); err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		c.add(CodeURL, at+".directory", fmt.Sprintf("%s.directory is %q", at, a.Directory),
+			"a CA is spoken to over https only (RFC 8555, section 6.1)", "write the URL of the CA's directory, as in https://acme-v02.api.letsencrypt.org/directory")
+	}
+	c.optional(at+".caFile", a.CAFile)
+	if e := a.ExternalAccount; e != nil {
+		if e.KeyID == "" {
+			c.missing(at+".externalAccount.keyID", "the CA finds its key by it")
+		}
+		c.path(at+".externalAccount.keyFile", e.KeyFile)
+	}
+	oneOf(c, at+".keyType", a.KeyType, KeyTypes()...)
+	oneOf(c, at+".challenge", a.Challenge, Challenges()...)
+	switch {
+	case a.Challenge == HTTP01 && a.Webroot == "":
+		c.add(CodeWebroot, at+".webroot", at+".webroot is not set although the challenge is http-01",
+			"the server on port 80 answers from files in it", "set it to the directory that this server answers from")
+	case a.Challenge == TLSALPN01 && a.Webroot != "":
+		c.add(CodeWebroot, at+".webroot", at+".webroot is set although the challenge is tls-alpn-01",
+			"nothing would be written there", "remove it, or write challenge: http-01")
+	}
+	c.optional(at+".webroot", a.Webroot)
+	c.path(at+".cache.directory", a.Cache.Directory)
+	c.optional(at+".cache.keyFile", a.Cache.KeyFile)
+}
+
+func (c *checker) certificate(at string, cert Certificate, seen map[string]string) {
+	if len(cert.Names) == 0 {
+		c.missing(at+".names", "a certificate is for names")
+	}
+	for i, name := range cert.Names {
+		field := fmt.Sprintf("%s.names[%d]", at, i)
+		if !isName(name) {
+			c.add(CodeName, field, fmt.Sprintf("%s is %q", field, name),
+				"public CAs certify host names with a dot, and a wildcard needs dns-01, which is not spoken here", "write a host name in lower case, as in kas.example.com")
+		}
+		if i == 0 {
+			c.unique(field, name, seen)
+		}
+	}
+	c.path(at+".certificateFile", cert.CertificateFile)
+	c.path(at+".keyFile", cert.KeyFile)
+	c.optional(at+".combinedFile", cert.CombinedFile)
+	c.unique(at+".certificateFile", cert.CertificateFile, seen)
+	c.unique(at+".keyFile", cert.KeyFile, seen)
+	c.unique(at+".combinedFile", cert.CombinedFile, seen)
+}
+
+// unique reports what another entry has: a certificate is known by its first
+// name, and a file has one content.
+func (c *checker) unique(field, value string, seen map[string]string) {
+	if value == "" {
+		return // reported as missing, or allowed
+	}
+	if other, there := seen[value]; there {
+		c.add(CodeDuplicate, field, fmt.Sprintf("%s is %q, as %s is", field, value, other), "each has its own", "give this one another")
+		return
+	}
+	seen[value] = field
+}
+
+func (c *checker) optional(field, value string) {
+	if value != "" {
+		c.path(field, value)
+	}
+}
+
+func (c *checker) path(field, value string) {
+	switch {
+	case value == "":
+		c.missing(field, "nothing can be guessed in its place")
+	case !path.IsAbs(value) || path.Clean(value) != value || value == "/":
+		c.add(CodePath, field, fmt.Sprintf("%s is %q", field, value),
+			"it is compared as text with the paths in other files, so it is absolute and has neither .. nor double slashes", "write it like /var/lib/kasgen/tls/kas.crt")
+	}
+}
+
+func (c *checker) address(field, address string) {
+	if address == "" {
+		c.missing(field, "whoever watches certificates asks there")
+		return
+	}
+	_, port, err := net.SplitHostPort(address)
+	if n, convErr := strconv.ParseUint(port, 10, 16); err != nil || convErr != nil || n == 0 {
+		c.add(CodeAddress, field, fmt.Sprintf("%s is %q", field, address),
+			"an address is host:port with a port from 1 to 65535; IPv6 addresses stand in brackets", "write it like 127.0.0.1:8156")
+	}
+}
+
+// isName accepts host names with a dot, as certificates of public CAs have
+// them; the last label is not a number, or it would be an address.
+func isName(name string) bool {
+	labels := strings.Split(name, ".")
+	if len(name) > 253 || len(labels) < 2 {
+		return false
+	}
+	for _, label := range labels {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" ||
+			strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
+			return false
+		}
+	}
+	last := labels[len(labels)-1]
+	return len(last) > 1 && last[0] >= 'a' && last[0] <= 'z'
+}
