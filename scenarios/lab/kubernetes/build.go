@@ -14,6 +14,7 @@ import (
 // builder fills a cache directory by means of a Go tool.
 type builder struct {
 	command string // a folder of Kubernetes' cmd
+	version string // of Kubernetes, as v1.32.13
 	// inspect asks what was built for its version.
 	inspect func(ctx context.Context, path string) (Program, error)
 	tool    string // path of go
@@ -48,7 +49,7 @@ func (b builder) get(ctx context.Context) (Program, error) {
 // result, since a rename stays within a file system.
 func (b builder) build(ctx context.Context) (k Program, err error) {
 	start := time.Now()
-	b.log.InfoContext(ctx, "building a program of Kubernetes from source; the first time this takes minutes", "program", b.command, "version", Version)
+	b.log.InfoContext(ctx, "building a program of Kubernetes from source; the first time this takes minutes", "program", b.command, "version", b.version)
 	if err := b.sweep(); err != nil {
 		return Program{}, err
 	}
@@ -66,7 +67,7 @@ func (b builder) build(ctx context.Context) (k Program, err error) {
 		return Program{}, err
 	}
 	made := filepath.Join(work, b.command)
-	if _, err := b.run(ctx, work, "build", "-mod=mod", "-trimpath", "-ldflags="+ldflags(), "-o", made, kubernetes+"/cmd/"+b.command); err != nil {
+	if _, err := b.run(ctx, work, "build", "-mod=mod", "-trimpath", "-ldflags="+ldflags(b.version), "-o", made, kubernetes+"/cmd/"+b.command); err != nil {
 		return Program{}, err
 	}
 	if _, err := b.exactly(ctx, made); err != nil {
@@ -77,7 +78,7 @@ func (b builder) build(ctx context.Context) (k Program, err error) {
 		return Program{}, err
 	}
 	b.log.InfoContext(ctx, "built a program of Kubernetes", "path", path, "took", time.Since(start).Round(time.Second))
-	return Program{Path: path, Version: Version}, nil
+	return Program{Path: path, Version: b.version}, nil
 }
 
 // sweep removes what builds left behind that were killed.
@@ -94,12 +95,12 @@ func (b builder) sweep() error {
 
 // ldflags stamps what Kubernetes' own build does: without it a program calls
 // itself v0.0.0-master, in its User-Agent too.
-func ldflags() string {
-	number := strings.Split(strings.TrimPrefix(Version, "v"), ".")
+func ldflags(version string) string {
+	number := strings.Split(strings.TrimPrefix(version, "v"), ".")
 	flags := []string{"-s", "-w"}
 	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
 		flags = append(flags,
-			"-X", pkg+".gitVersion="+Version,
+			"-X", pkg+".gitVersion="+version,
 			"-X", pkg+".gitMajor="+number[0],
 			"-X", pkg+".gitMinor="+number[1],
 			"-X", pkg+".gitTreeState=archive",

@@ -48,7 +48,7 @@ func workshop(t *testing.T) (b builder, home string, log *bytes.Buffer) {
 	home, log = t.TempDir(), new(bytes.Buffer)
 	write(t, filepath.Join(home, "builds"), Version)
 	return builder{
-		command: kubectl, inspect: inspect,
+		command: kubectl, version: Version, inspect: inspect,
 		tool: cast(t, home, "go"),
 		dir:  filepath.Join(t.TempDir(), "kasgen", "kubectl"),
 		log:  slog.New(slog.NewTextHandler(log, nil)),

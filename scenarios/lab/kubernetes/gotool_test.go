@@ -50,7 +50,7 @@ func TestGoModFaults(t *testing.T) {
 		`{"Go": "1.26.0"}`: "names no staging module",
 		`{"Replace": [{"Old": {"Path": "a"}, "New": {"Path": "./third_party/a"}}]}`: "./third_party/a",
 	} {
-		if _, err := goMod([]byte(printed)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := goMod([]byte(printed), Version); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("of %s: error %v, want one with %q", printed, err, want)
 		}
 	}

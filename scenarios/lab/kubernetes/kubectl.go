@@ -27,15 +27,15 @@ const kubectl = "kubectl"
 // FindKubectl looks on PATH, then for one that GetKubectl built earlier. Its error says
 // what is wrong with the one on PATH.
 func FindKubectl(ctx context.Context) (Program, error) {
-	found, unfit := installed(ctx)
+	found, unfit := Installed(ctx)
 	if unfit == nil || ctx.Err() != nil {
 		return found, unfit
 	}
-	dir, err := cacheDir(kubectl)
+	dir, err := cacheDir(kubectl, Version)
 	if err != nil {
 		return Program{}, fmt.Errorf("%w; %w", unfit, err)
 	}
-	if built, err := (builder{command: kubectl, inspect: inspect, dir: dir}).cached(ctx); err == nil {
+	if built, err := (builder{command: kubectl, version: Version, inspect: inspect, dir: dir}).cached(ctx); err == nil {
 		return built, nil
 	}
 	return Program{}, unfit
@@ -48,14 +48,21 @@ func GetKubectl(ctx context.Context, log *slog.Logger) (Program, error) {
 	if unfit == nil || ctx.Err() != nil {
 		return found, unfit
 	}
-	built, err := fromSource(ctx, kubectl, inspect, log)
+	built, err := BuildKubectl(ctx, Version, log)
 	if err != nil {
-		return Program{}, fmt.Errorf("%w; building kubectl %s: %w", unfit, Version, err)
+		return Program{}, fmt.Errorf("%w; %w", unfit, err)
 	}
 	return built, nil
 }
 
-func installed(ctx context.Context) (Program, error) {
+// BuildKubectl is the kubectl of a version, built with the go on PATH unless an
+// earlier build is cached.
+func BuildKubectl(ctx context.Context, version string, log *slog.Logger) (Program, error) {
+	return get(ctx, kubectl, version, inspect, log)
+}
+
+// Installed is the kubectl on PATH. Its error says what is wrong with it.
+func Installed(ctx context.Context) (Program, error) {
 	path, err := exec.LookPath("kubectl")
 	if err != nil {
 		return Program{}, ErrAbsent
@@ -63,8 +70,24 @@ func installed(ctx context.Context) (Program, error) {
 	return inspect(ctx, path)
 }
 
-// inspect asks a kubectl for its version.
+// inspect asks a kubectl for its version, and refuses one from before Oldest.
 func inspect(ctx context.Context, path string) (Program, error) {
+	p, err := ask(ctx, path)
+	if err != nil {
+		return Program{}, err
+	}
+	v, err := version.ParseGeneric(p.Version)
+	if err != nil {
+		return Program{}, fmt.Errorf("reading the version of %s: %w", path, err)
+	}
+	if v.LessThan(version.MustParseGeneric(Oldest)) {
+		return Program{}, fmt.Errorf("%s is %s: %w", path, p.Version, ErrOld)
+	}
+	return p, nil
+}
+
+// ask asks a kubectl for its version.
+func ask(ctx context.Context, path string) (Program, error) {
 	cmd := exec.CommandContext(ctx, path, "version", "--client", "--output=json")
 	out, err := cmd.Output()
 	if err != nil {
@@ -78,13 +101,5 @@ func inspect(ctx context.Context, path string) (Program, error) {
 	if err := json.Unmarshal(out, &answer); err != nil {
 		return Program{}, fmt.Errorf("reading the version of %s: %w", path, err)
 	}
-	found := answer.ClientVersion.GitVersion
-	v, err := version.ParseGeneric(found)
-	if err != nil {
-		return Program{}, fmt.Errorf("reading the version of %s: %w", path, err)
-	}
-	if v.LessThan(version.MustParseGeneric(Oldest)) {
-		return Program{}, fmt.Errorf("%s is %s: %w", path, found, ErrOld)
-	}
-	return Program{Path: path, Version: found}, nil
+	return Program{Path: path, Version: answer.ClientVersion.GitVersion}, nil
 }

@@ -96,7 +96,7 @@ func TestChoice(t *testing.T) {
 			if test.onPath != "" {
 				kubectlThat(t, path, answer(test.onPath))
 			}
-			dir, err := cacheDir(kubectl)
+			dir, err := cacheDir(kubectl, Version)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +129,7 @@ func TestVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !regexp.MustCompile(`(?m)^\s*k8s\.io/client-go ` + regexp.QuoteMeta(staging()) + `$`).Match(mod) {
-		t.Errorf("go.mod has another client-go than %s", staging())
+	if !regexp.MustCompile(`(?m)^\s*k8s\.io/client-go ` + regexp.QuoteMeta(staging(Version)) + `$`).Match(mod) {
+		t.Errorf("go.mod has another client-go than %s", staging(Version))
 	}
 }

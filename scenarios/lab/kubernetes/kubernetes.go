@@ -27,14 +27,23 @@ type Program struct {
 // GetServer is the kube-apiserver of Version, built with the go on PATH unless
 // an earlier build is cached: ten minutes and more, once a machine.
 func GetServer(ctx context.Context, log *slog.Logger) (Program, error) {
-	p, err := fromSource(ctx, "kube-apiserver", inspectServer, log)
+	return get(ctx, "kube-apiserver", Version, inspectServer, log)
+}
+
+// GetKubelet is the kubelet of Version, in the same way.
+func GetKubelet(ctx context.Context, log *slog.Logger) (Program, error) {
+	return get(ctx, "kubelet", Version, inspectServer, log)
+}
+
+func get(ctx context.Context, command, version string, inspect func(context.Context, string) (Program, error), log *slog.Logger) (Program, error) {
+	p, err := fromSource(ctx, command, version, inspect, log)
 	if err != nil {
-		return Program{}, fmt.Errorf("building kube-apiserver %s: %w", Version, err)
+		return Program{}, fmt.Errorf("building %s %s: %w", command, version, err)
 	}
 	return p, nil
 }
 
-// inspectServer asks a server for its version.
+// inspectServer asks a server for its version, or a kubelet.
 func inspectServer(ctx context.Context, path string) (Program, error) {
 	out, err := exec.CommandContext(ctx, path, "--version").Output()
 	if err != nil {
@@ -47,14 +56,14 @@ func inspectServer(ctx context.Context, path string) (Program, error) {
 	return Program{Path: path, Version: found}, nil
 }
 
-func fromSource(ctx context.Context, command string, inspect func(context.Context, string) (Program, error), log *slog.Logger) (Program, error) {
+func fromSource(ctx context.Context, command, version string, inspect func(context.Context, string) (Program, error), log *slog.Logger) (Program, error) {
 	tool, err := exec.LookPath("go")
 	if err != nil {
 		return Program{}, errors.New("there is no go on PATH")
 	}
-	dir, err := cacheDir(command)
+	dir, err := cacheDir(command, version)
 	if err != nil {
 		return Program{}, err
 	}
-	return builder{command: command, inspect: inspect, tool: tool, dir: dir, log: log}.get(ctx)
+	return builder{command: command, version: version, inspect: inspect, tool: tool, dir: dir, log: log}.get(ctx)
 }

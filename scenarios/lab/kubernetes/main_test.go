@@ -170,7 +170,7 @@ func playBuild(home, to, version string) error {
 // directory as its argument.
 func playGetter() error {
 	b := builder{
-		command: kubectl, inspect: inspect,
+		command: kubectl, version: Version, inspect: inspect,
 		tool: filepath.Join(filepath.Dir(os.Args[0]), "go"),
 		dir:  os.Args[1],
 		log:  slog.New(slog.DiscardHandler),

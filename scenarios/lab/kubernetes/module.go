@@ -15,7 +15,7 @@ const kubernetes = "k8s.io/kubernetes"
 // Kubernetes itself can be neither installed nor required as it is: its
 // go.mod replaces its staging modules by folders that its module zip lacks.
 func (b builder) module(ctx context.Context, work string) ([]byte, error) {
-	out, failed := b.run(ctx, work, "mod", "download", "-json", kubernetes+"@"+Version)
+	out, failed := b.run(ctx, work, "mod", "download", "-json", kubernetes+"@"+b.version)
 	var download struct{ GoMod, Error string }
 	switch err := json.Unmarshal(out, &download); {
 	case download.Error != "": // go says it on stdout, and exits 1
@@ -29,12 +29,12 @@ func (b builder) module(ctx context.Context, work string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goMod(out)
+	return goMod(out, b.version)
 }
 
 // goMod makes that go.mod out of Kubernetes' own, as `go mod edit -json`
 // prints it.
-func goMod(printed []byte) ([]byte, error) {
+func goMod(printed []byte, version string) ([]byte, error) {
 	type module struct{ Path, Version string }
 	var own struct {
 		Go      string
@@ -49,14 +49,14 @@ func goMod(printed []byte) ([]byte, error) {
 	for _, setting := range own.GoDebug { // counts in the main module only
 		fmt.Fprintf(&mod, "godebug %s=%s\n", setting.Key, setting.Value)
 	}
-	fmt.Fprintf(&mod, "\nrequire %s %s\n\n", kubernetes, Version)
+	fmt.Fprintf(&mod, "\nrequire %s %s\n\n", kubernetes, version)
 	staged := 0
 	for _, r := range own.Replace {
 		old := strings.TrimSpace(r.Old.Path + " " + r.Old.Version)
 		switch {
 		case strings.HasPrefix(r.New.Path, "./staging/"):
 			staged++
-			fmt.Fprintf(&mod, "replace %s => %s %s\n", old, r.Old.Path, staging())
+			fmt.Fprintf(&mod, "replace %s => %s %s\n", old, r.Old.Path, staging(version))
 		case r.New.Version != "":
 			fmt.Fprintf(&mod, "replace %s => %s %s\n", old, r.New.Path, r.New.Version)
 		default:
@@ -70,4 +70,4 @@ func goMod(printed []byte) ([]byte, error) {
 }
 
 // staging is the version that Kubernetes' libraries carry.
-func staging() string { return "v0." + strings.TrimPrefix(Version, "v1.") }
+func staging(version string) string { return "v0." + strings.TrimPrefix(version, "v1.") }
