@@ -12,6 +12,7 @@ import (
 
 	"kasgen/internal/cli"
 	"kasgen/internal/diag"
+	"kasgen/scenarios/lab/cloud"
 	"kasgen/scenarios/scenario"
 )
 
@@ -52,9 +53,11 @@ func listCommand(streams cli.IO) *cobra.Command {
 						return err
 					}
 				}
-				if m := s.Model(); m != nil {
-					if err := describe(streams, *m); err != nil {
-						return err
+				for _, name := range s.Models() {
+					if m, ok := cloud.Find(name); ok {
+						if err := describe(streams, m); err != nil {
+							return err
+						}
 					}
 				}
 			}

@@ -21,9 +21,9 @@ import (
 	kasgenruntime "kasgen/runtime"
 	"kasgen/runtime/host"
 	"kasgen/runtime/state"
+	"kasgen/scenarios/lab/cloud"
 	"kasgen/scenarios/lab/cluster"
 	"kasgen/scenarios/lab/gitlab"
-	"kasgen/scenarios/lab/httpbalancer"
 )
 
 // Options say what a lab is made of.
@@ -45,11 +45,12 @@ type Options struct {
 	// TryAll starts an agent by each way, also by those that the bundle does
 	// not carry; one that does not connect within Limit is in Absent.
 	TryAll bool
-	// Model, if not nil, stands before kas's name in place of the balancer that
-	// the bundle asks for. Direct has it choose by path between kas's own
-	// listeners, past everything else in the bundle.
-	Model  *httpbalancer.Model
-	Direct bool
+	// Model and GRPCModel, if not nil, stand before kas's name and the name for
+	// gRPC in place of the balancers that the bundle asks for. Direct has Model
+	// choose by path between kas's own listeners, past everything else in the
+	// bundle.
+	Model, GRPCModel *cloud.Model
+	Direct           bool
 }
 
 // Agent is an agent of the lab by the way in which it reaches kas.
@@ -248,8 +249,12 @@ func (l *Lab) meet(ctx context.Context, o Options) error {
 				return err
 			}
 		}
-		if n.Front != nil || o.Model != nil {
-			if at, err = l.startFront(ctx, n, at, o); err != nil {
+		model := o.Model
+		if !n.serves(kubernetesAPI) {
+			model = o.GRPCModel
+		}
+		if n.Front != nil || model != nil {
+			if at, err = l.startFront(ctx, n, at, model, o); err != nil {
 				return err
 			}
 		}

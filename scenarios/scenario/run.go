@@ -20,14 +20,14 @@ import (
 
 // Cell is one kind of traffic in one scenario.
 type Cell struct {
-	Scenario string  `json:"scenario"`
-	Title    string  `json:"title"`
-	Traffic  Traffic `json:"traffic"`
-	Want     Outcome `json:"want"`
-	Got      Outcome `json:"got"`
-	Pass     bool    `json:"pass"` // Got is Want
-	Model    string  `json:"model"`
-	Reason   string  `json:"reason"` // why not yes
+	Scenario string   `json:"scenario"`
+	Title    string   `json:"title"`
+	Traffic  Traffic  `json:"traffic"`
+	Want     Outcome  `json:"want"`
+	Got      Outcome  `json:"got"`
+	Pass     bool     `json:"pass"`   // Got is Want
+	Models   []string `json:"models"` // of somebody else's balancers that have a part
+	Reason   string   `json:"reason"` // why not yes
 }
 
 // agentLimit is how long an agent that may not come through is waited for. One
@@ -57,7 +57,7 @@ func Run(ctx context.Context, s Scenario, version string, log *slog.Logger) (cel
 		return nil, err
 	}
 	l, err := lab.Start(ctx, lab.Options{Bundle: filepath.Join(dir, "bundle"), Version: version, Log: log, Tell: func(string, string) {},
-		TryAll: true, Limit: agentLimit, Model: s.Model(), Direct: s.Direct})
+		TryAll: true, Limit: agentLimit, Model: s.Model(), GRPCModel: s.GRPCModel(), Direct: s.Direct})
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", s.Name, err)
 	}
@@ -91,11 +91,7 @@ func (s Scenario) impossible(findings diag.Findings) []Cell {
 func (s Scenario) cells() []Cell {
 	var cells []Cell
 	for _, t := range All() {
-		c := Cell{Scenario: s.Name, Title: s.Title, Traffic: t, Want: s.Expect.Of(t), Got: No}
-		if m := s.Model(); m != nil {
-			c.Model = m.Name
-		}
-		cells = append(cells, c)
+		cells = append(cells, Cell{Scenario: s.Name, Title: s.Title, Traffic: t, Want: s.Expect.Of(t), Got: No, Models: append([]string{}, s.Models()...)})
 	}
 	return cells
 }

@@ -15,7 +15,7 @@ import (
 
 	"kasgen/internal/diag"
 	"kasgen/internal/strictyaml"
-	"kasgen/scenarios/lab/httpbalancer"
+	"kasgen/scenarios/lab/cloud"
 )
 
 // Traffic is a column of the table.
@@ -66,6 +66,8 @@ type Settings struct {
 	// Balancer is a model of somebody else's that stands before kas's name;
 	// empty: the one that the topology itself has or asks for.
 	Balancer string `json:"balancer"`
+	// GRPCBalancer is the same for the name for gRPC.
+	GRPCBalancer string `json:"grpcBalancer"`
 	// Direct has Balancer choose between kas's own listeners by path, with
 	// nothing of kasgen's between.
 	Direct bool   `json:"direct"`
@@ -82,11 +84,21 @@ type Scenario struct {
 }
 
 // Model is the balancer that the scenario names, nil if none.
-func (s Scenario) Model() *httpbalancer.Model {
-	if m, ok := httpbalancer.Find(s.Balancer); ok {
+func (s Scenario) Model() *cloud.Model { return model(s.Balancer) }
+
+// GRPCModel is the one for the name for gRPC, nil if none.
+func (s Scenario) GRPCModel() *cloud.Model { return model(s.GRPCBalancer) }
+
+func model(name string) *cloud.Model {
+	if m, ok := cloud.Find(name); ok {
 		return &m
 	}
 	return nil
+}
+
+// Models are the names of all that have a part in it.
+func (s Scenario) Models() []string {
+	return slices.DeleteFunc([]string{s.Balancer, s.GRPCBalancer}, func(name string) bool { return name == "" })
 }
 
 // Finding codes of scenario files.
@@ -143,8 +155,10 @@ func parse(name string, data []byte) (Scenario, diag.Findings) {
 			add(codeOutcome, "expect", fmt.Sprintf("of %s must come %q", t, s.Expect.Of(t)), "every kind of traffic has an outcome", "write yes, no, refused or impossible")
 		}
 	}
-	if s.Balancer != "" && s.Model() == nil {
-		add(codeOutcome, "balancer", fmt.Sprintf("there is no balancer %q", s.Balancer), "models have names", "write one of "+strings.Join(httpbalancer.Names(), ", "))
+	for field, name := range map[string]string{"balancer": s.Balancer, "grpcBalancer": s.GRPCBalancer} {
+		if name != "" && model(name) == nil {
+			add(codeOutcome, field, fmt.Sprintf("there is no balancer %q", name), "models have names", "write one of "+strings.Join(cloud.Names(), ", "))
+		}
 	}
 	return s, faults
 }

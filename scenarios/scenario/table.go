@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -20,8 +21,8 @@ func WriteTable(w io.Writer, cells []Cell) error {
 	for i, c := range cells {
 		if i%len(All()) == 0 {
 			fmt.Fprint(t, c.Title)
-			if c.Model != "" {
-				fmt.Fprintf(t, " [model: %s]", c.Model)
+			if len(c.Models) > 0 {
+				fmt.Fprintf(t, " [model: %s]", strings.Join(c.Models, ", "))
 			}
 		}
 		fmt.Fprintf(t, "\t%s", c.Got)

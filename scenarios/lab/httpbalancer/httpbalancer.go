@@ -37,6 +37,7 @@ type Options struct {
 	Backend     string        // host:port, as Dial knows it
 	Paths       []Path        // that go elsewhere, the longest prefix first
 	Life        time.Duration // of an upgraded connection; 0: as long as it likes
+	Idle        time.Duration // that a client's connection may be silent; 0: for ever
 	BackendTLS  *tls.Config   // nil: cleartext
 	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
 	Log         *slog.Logger
@@ -74,7 +75,7 @@ func Start(o Options) (*Balancer, error) {
 	}
 	b.server = &http.Server{Handler: limited(proxy, o.Life), ReadHeaderTimeout: headLimit, ErrorLog: log,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{o.Certificate}, MinVersion: tls.VersionTLS12}}
-	go func() { b.done <- b.server.ServeTLS(ln, "", "") }()
+	go func() { b.done <- b.server.ServeTLS(&talkative{ln, o.Idle}, "", "") }()
 	return b, nil
 }
 

@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func start(t *testing.T, kind Kind, backend string) (*Balancer, *tls.Config) {
+func start(t *testing.T, o Options) (*Balancer, *tls.Config) {
 	t.Helper()
 	dir := t.TempDir()
 	ca, crt := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "lb.crt")
@@ -45,7 +45,8 @@ func start(t *testing.T, kind Kind, backend string) (*Balancer, *tls.Config) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
 	var d net.Dialer
-	b, err := Start(Options{Kind: kind, Certificate: pair, Backend: backend, Dial: d.DialContext, Log: slog.New(slog.DiscardHandler)})
+	o.Certificate, o.Dial, o.Log = pair, d.DialContext, slog.New(slog.DiscardHandler)
+	b, err := Start(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +77,7 @@ func TestUpgrades(t *testing.T) {
 		_, _ = io.CopyN(conn, conn, 4)
 	}))
 	t.Cleanup(backend.Close)
-	b, client := start(t, HTTP1, backend.Listener.Addr().String())
+	b, client := start(t, Options{Kind: HTTP1, Backend: backend.Listener.Addr().String()})
 	for _, tt := range []struct{ upgrade, want string }{
 		{"websocket", "HTTP/1.1 101 Switching Protocols"},
 		{"SPDY/3.1", "HTTP/1.1 200 OK"},
@@ -108,7 +109,7 @@ func TestGRPC(t *testing.T) {
 	go s.Serve(ln)
 	t.Cleanup(s.Stop)
 	for kind, works := range map[Kind]bool{HTTP1: false, HTTP2: true} {
-		b, client := start(t, kind, ln.Addr().String())
+		b, client := start(t, Options{Kind: kind, Backend: ln.Addr().String()})
 		conn, err := grpc.NewClient(b.Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(client)))
 		if err != nil {
 			t.Fatal(err)
