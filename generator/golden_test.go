@@ -14,6 +14,7 @@ import (
 
 	"kasgen/generator"
 	"kasgen/generator/spec"
+	"kasgen/internal/certsconf"
 	"kasgen/internal/edgeconf"
 	"kasgen/internal/kasconf"
 	"kasgen/internal/lockfile"
@@ -97,6 +98,8 @@ func TestReadable(t *testing.T) {
 				switch f.Name {
 				case "edge/edge.yaml":
 					_, err = edgeconf.Read(f.Name, f.Data)
+				case "certs/certs.yaml":
+					_, err = certsconf.Read(f.Name, f.Data)
 				case lockfile.Name:
 					_, err = lockfile.Read(f.Name, f.Data)
 				case "kas/kas-config.yaml":

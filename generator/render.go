@@ -6,6 +6,7 @@ package generator
 import (
 	"kasgen/generator/bundle"
 	"kasgen/generator/spec"
+	"kasgen/generator/target/certs"
 	"kasgen/generator/target/edge"
 	"kasgen/generator/target/haproxy"
 	"kasgen/generator/target/kas"
@@ -21,7 +22,7 @@ type target func(topology.Topology) ([]bundle.File, error)
 
 // targets lists every target.
 func targets() []target {
-	return []target{haproxy.Render, nginx.Render, edge.Render, kas.Render}
+	return []target{haproxy.Render, nginx.Render, edge.Render, kas.Render, certs.Render}
 }
 
 // Render is the bundle of a spec without faults.

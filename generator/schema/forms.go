@@ -36,6 +36,8 @@ func forms() map[spec.Form]form {
 	const segment = plain + "/]"
 	return map[spec.Form]form{
 		spec.FormURL:     {whole: `[hH][tT][tT][pP][sS]?://(?:\[[0-9a-fA-F:.%]+\]|` + plain + `/?#@:\[\]\s]+)(?::[0-9]*)?(?:/` + plain + `?#]*)?\??#?`},
+		spec.FormHTTPS:   {whole: `[hH][tT][tT][pP][sS]://(?:\[[0-9a-fA-F:.%]+\]|` + plain + `/?#@:\[\]\s]+)(?::[0-9]*)?(?:/` + plain + `?#]*)?\??#?`},
+		spec.FormEmail:   {whole: plain + `@,<>\s]+@` + name},
 		spec.FormName:    {whole: name, not: `^` + ipv4 + `$`, length: 253},
 		spec.FormAddress: {whole: `(?:` + bracketed + `|` + name + `)?:` + port},
 		spec.FormListen:  {whole: `(?:` + bracketed + `|` + ipv4 + `)?:` + port},

@@ -223,6 +223,8 @@ func surroundings() map[string]map[string]any {
 		"kas.redis.sentinel": {"master": "m", "addresses": []any{"s.example.com:26379"}},
 		"migration.keep[]":   {"listen": ":5000", "backend": "b.example.com:5001"},
 		"suppress[]":         {"code": "KAS1706", "reason": "r"},
+
+		"tls.acme.externalAccount": {"keyID": "k", "keyFile": "/k"},
 	}
 }
 
@@ -279,7 +281,7 @@ func TestEveryField(t *testing.T) {
 		nil, true, 1, -1, 70000, 1.5, []any{}, []any{"x"}, []any{"192.0.2.7:77"}, []any{nil}, map[string]any{}, map[string]any{"nope": 1},
 		"", " ", "x", "X", "a.example.com", "a.example.com:77", "192.0.2.7:77", ":77", "0.0.0.0:77", "[::1]:77", "192.0.2.7", "10.0.0.0/8",
 		"/a/b", "/a//b", "a/b", "/", "/a b", "https://a.example.com", "ftp://a.example.com", "5m", "0s", "-5m", "5", "2099-01-31", "1.2.3", "18.5.0", "v1", "none", "files",
-		"KAS1706", "é", "a\tb", "a\nb", "/a\nb", "5m\n", "192.0.2.7:77\n",
+		"KAS1706", "ops@a.example.com", "é", "a\tb", "a\nb", "/a\nb", "5m\n", "192.0.2.7:77\n",
 	}
 	tried := 0
 	for _, path := range leaves(root, "") {

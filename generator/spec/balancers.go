@@ -176,6 +176,9 @@ func (c *checker) opened(take func(field, address string, only6 bool)) {
 	for i, address := range c.spec.HTTP.Listen {
 		take(fmt.Sprintf("http.listen[%d]", i), address, true)
 	}
+	if c.spec.TLS.Source == TLSACME {
+		take("tls.acme.observability", c.spec.TLS.ACME.Observability, false)
+	}
 	switch {
 	case !sh.vhosts:
 		take("edge.listen", c.spec.Edge.Listen, false)

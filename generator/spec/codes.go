@@ -14,6 +14,7 @@ const (
 	CodePrefix     = "KAS1410"
 	CodeDuplicate  = "KAS1411"
 	CodeNetwork    = "KAS1412"
+	CodeEmail      = "KAS1413"
 )
 
 // KAS15xx for values that do not go together.
@@ -46,6 +47,10 @@ const (
 	CodeNobody         = "KAS1526"
 	CodeNoWebsocket    = "KAS1527"
 	CodeUnused         = "KAS1528"
+	CodeChallenge      = "KAS1529"
+	CodeACMEUnused     = "KAS1530"
+	CodeNoBalancer     = "KAS1531"
+	CodeUncertifiable  = "KAS1532"
 )
 
 // KAS17xx for what works and will hurt.

@@ -31,6 +31,10 @@ func Default() Spec {
 		TLS: TLS{
 			Source:     TLSFiles, // what an instance has; a development CA must be asked for
 			MinVersion: "1.2",    // agentk and kubectl of every supported version; RFC 8996 ended 1.1
+			ACME: ACME{
+				KeyType:       ECDSA256,         // every client since TLS 1.2 knows it, and it signs 30 times as fast as RSA
+				Observability: "127.0.0.1:8156", // beside kas's own
+			},
 		},
 		LoadBalancer: LoadBalancer{
 			ALPN:                ALPNNegotiated,
@@ -90,6 +94,7 @@ func (s *Spec) resolve() {
 			s.GitLab.ExternalURL = u.Scheme + "://" + u.Host
 		}
 	}
+	below(&s.TLS.ACME.Cache.Directory, "certs")
 	s.resolveBalancer()
 	s.resolveGRPC()
 	if s.HTTP.Listen == nil && !s.LoadBalancer.Kind.External() && !s.LoadBalancer.ShareWithGitLab.Enabled {
@@ -97,6 +102,7 @@ func (s *Spec) resolve() {
 		// else's balancer redirects by itself.
 		s.HTTP.Listen = []string{"0.0.0.0:80"}
 	}
+	s.resolveACME()
 }
 
 // resolveBalancer fills in what follows from the topology and the kind.

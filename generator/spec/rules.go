@@ -15,6 +15,8 @@ type Form string
 // The forms.
 const (
 	FormURL     Form = "url"
+	FormHTTPS   Form = "https" // a URL of that scheme
+	FormEmail   Form = "email"
 	FormName    Form = "name"    // host name
 	FormAddress Form = "address" // host:port; no host is every address
 	FormListen  Form = "listen"  // an address of this machine, not a name

@@ -18,15 +18,12 @@ func alpnNginx() kasconf.Version { return kasconf.Version{Major: 1, Minor: 21, P
 
 func (c *checker) tls() {
 	t := c.spec.TLS
-	choice(c, "tls.source", t.Source, TLSFiles, TLSDevelopmentCA, TLSACME)
+	choice(c, "tls.source", t.Source, TLSFiles, TLSDevelopmentCA, TLSACME, TLSBalancer)
 	c.derivedPath("tls.certificateFile", t.CertificateFile)
 	c.derivedPath("tls.keyFile", t.KeyFile)
 	c.derivedPath("tls.combinedFile", t.CombinedFile)
 	choice(c, "tls.minVersion", t.MinVersion, "1.2", "1.3")
-	if t.Source == TLSACME {
-		c.add(CodeACME, "tls.source", "tls.source is acme, which this version cannot do yet",
-			"getting certificates from an ACME server is not written yet", "use tls.source: files with certificates from another ACME client")
-	}
+	c.acme()
 }
 
 func (c *checker) balancer() {

@@ -53,6 +53,32 @@ type TLS struct {
 	KeyFile         string    `json:"keyFile"`         // PEM; empty: tls/kas.key below StateDir
 	CombinedFile    string    `json:"combinedFile"`    // both in one, for HAProxy; empty: tls/kas.pem below StateDir
 	MinVersion      string    `json:"minVersion"`      // "1.2" or "1.3"
+	ACME            ACME      `json:"acme"`            // of source acme
+}
+
+// ACME is how certificates are obtained from a CA.
+type ACME struct {
+	Directory       string           `json:"directory"`       // URL of the CA; empty: Let's Encrypt's
+	Staging         bool             `json:"staging"`         // Let's Encrypt's staging CA, which nobody trusts and whose limits are wide
+	CAFile          string           `json:"caFile"`          // PEM, where the directory's own certificate is of a private CA
+	Email           string           `json:"email"`           // that the CA may write to; empty: none
+	ExternalAccount *ExternalAccount `json:"externalAccount"` // null: none
+	KeyType         KeyType          `json:"keyType"`         // of the certificate's key
+	Challenge       Challenge        `json:"challenge"`       // empty: tls-alpn-01 where the edge ends all TLS, else http-01 if port 80 is ours
+	Cache           ACMECache        `json:"cache"`
+	Observability   string           `json:"observability"` // where readiness and metrics of certificates are served
+}
+
+// ExternalAccount binds the ACME account to one that the CA knows already.
+type ExternalAccount struct {
+	KeyID   string `json:"keyID"`   // by which the CA finds the key
+	KeyFile string `json:"keyFile"` // MAC key in base64url, as the CA gave it
+}
+
+// ACMECache keeps account, certificates and their keys, for every replica.
+type ACMECache struct {
+	Directory string `json:"directory"` // empty: certs below StateDir
+	KeyFile   string `json:"keyFile"`   // what is kept is encrypted with it; empty: it is kept in clear
 }
 
 // LoadBalancer is what takes connections from the world.

@@ -23,6 +23,7 @@ func (c *checker) together() {
 	c.arrive()
 	c.names()
 	c.certificates()
+	c.challenges()
 	c.agents()
 	c.overlap()
 	c.advice()

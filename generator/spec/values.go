@@ -14,6 +14,27 @@ const (
 	TLSFiles         TLSSource = "files"
 	TLSDevelopmentCA TLSSource = "developmentCA"
 	TLSACME          TLSSource = "acme"
+	TLSBalancer      TLSSource = "balancer" // somebody else's, which ends TLS for every name
+)
+
+// KeyType is the kind of a certificate's key.
+type KeyType string
+
+// The kinds of keys.
+const (
+	ECDSA256 KeyType = "ecdsa256"
+	ECDSA384 KeyType = "ecdsa384"
+	RSA2048  KeyType = "rsa2048"
+	RSA4096  KeyType = "rsa4096"
+)
+
+// Challenge is how a CA is shown that a name is ours.
+type Challenge string
+
+// The challenges.
+const (
+	TLSALPN01 Challenge = "tls-alpn-01" // in a TLS handshake at the edge
+	HTTP01    Challenge = "http-01"     // on port 80, from nginx
 )
 
 // BalancerKind is which program balances.

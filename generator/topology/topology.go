@@ -25,6 +25,7 @@ type Topology struct {
 	Web         *Web   // nginx's http{}; nil: none
 	Edge        *Edge  // nil: none
 	KAS         KAS
+	Certs       *Certificates // obtained from a CA; nil: none are
 	Timeouts    Timeouts
 	Development []lockfile.Development
 }
@@ -55,6 +56,7 @@ type Frontend struct {
 	Listen      []string // host:port
 	AcceptProxy bool     // a PROXY header, of any version, is expected
 	TLS         *TLS     // nil: TLS passes through
+	Validated   []Name   // whose handshakes with ALPN acme-tls/1 go elsewhere than Names say
 	Names       []Name   // chosen by SNI, in order; from the first bytes where TLS passes through
 	Default     string   // backend of every other name
 }
@@ -166,6 +168,14 @@ type Timeouts struct {
 
 // New is the topology that a spec without faults asks for.
 func New(s *spec.Spec) (Topology, error) {
+	t, err := made(s)
+	if err == nil {
+		certificates(&t, s)
+	}
+	return t, err
+}
+
+func made(s *spec.Spec) (Topology, error) {
 	switch s.Topology {
 	case spec.TopologyA:
 		return A(s)

@@ -6,6 +6,11 @@
 // a finding with a place.
 package certsconf
 
+import (
+	"errors"
+	"time"
+)
+
 // File is a whole certs.yaml.
 type File struct {
 	APIVersion    string        `json:"apiVersion"` // APIVersion
@@ -14,6 +19,10 @@ type File struct {
 	ACME          *ACME         `json:"acme,omitempty"`
 	Certificates  []Certificate `json:"certificates"`
 	Observability Observability `json:"observability"`
+	// Drain is how long streams live on after SIGTERM where nginx or HAProxy
+	// ends TLS with these certificates: in their own files the limit of a stop is
+	// that of a reload too, which each renewal is, and so they have none.
+	Drain Duration `json:"drain"`
 }
 
 // What File.APIVersion and File.Kind must say.
@@ -95,4 +104,20 @@ type Certificate struct {
 // Observability is where liveness, readiness and metrics are served.
 type Observability struct {
 	Listen string `json:"listen"` // host:port
+}
+
+// Duration is written as Go writes it: "10s", "1h30m".
+type Duration time.Duration
+
+// MarshalText writes d as time.Duration does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what time.ParseDuration reads, and refuses what is negative.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err == nil && v < 0 {
+		err = errors.New("a duration cannot be negative")
+	}
+	*d = Duration(v)
+	return err
 }

@@ -37,6 +37,7 @@ certificates:
     combinedFile: /tls/kas.pem
 observability:
   listen: 127.0.0.1:8156
+drain: 30s
 `
 
 func TestReadWrite(t *testing.T) {
@@ -82,6 +83,8 @@ func TestFindings(t *testing.T) {
 		"no combined file":  {"    combinedFile: /tls/kas.pem\n", "", nil},
 		"address":           {"127.0.0.1:8156", "127.0.0.1", []string{"25:11 KAS1908"}},
 		"no address":        {"\n  listen: 127.0.0.1:8156", " {}", []string{"24:16 KAS1902"}},
+		"no drain":          {"drain: 30s\n", "", []string{"1:1 KAS1902"}},
+		"negative drain":    {"30s", "-30s", []string{"26:8 KAS1008"}},
 		"misspelt":          {"certificateFile", "certificatFile", []string{"21:5 KAS1005"}},
 	} {
 		t.Run(name, func(t *testing.T) {

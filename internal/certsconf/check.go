@@ -42,6 +42,9 @@ func check(f *File, doc *strictyaml.Doc, findings *diag.Findings) {
 		c.certificate(fmt.Sprintf("certificates[%d]", i), cert, seen)
 	}
 	c.address("observability.listen", f.Observability.Listen)
+	if f.Drain == 0 {
+		c.missing("drain", "without a limit a stop would wait for the last stream")
+	}
 }
 
 func (c *checker) add(code, field, what, why, fix string) {

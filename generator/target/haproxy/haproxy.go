@@ -74,6 +74,9 @@ func Render(t topology.Topology) ([]bundle.File, error) {
 	if v.MaxConnections == 0 {
 		return nil, nil
 	}
+	if t.Certs != nil && t.Certs.HAProxy {
+		v.Drain = 0
+	}
 	data, err := target.Execute("haproxy/haproxy.cfg.tmpl", word, v)
 	if err != nil {
 		return nil, err

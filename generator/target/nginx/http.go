@@ -66,6 +66,9 @@ func renderHTTP(t topology.Topology) ([]bundle.File, error) {
 		Drain: t.Timeouts.Drain, Connect: t.Timeouts.Connect, Idle: t.Timeouts.Idle,
 		Request: t.Timeouts.Header, Keepalive: t.Timeouts.Keepalive,
 	}
+	if t.Certs != nil && t.Certs.Web {
+		v.Drain = 0
+	}
 	var err error
 	if v.Refusal, err = refusalOf(w.Refusal); err != nil {
 		return nil, err

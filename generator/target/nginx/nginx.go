@@ -34,12 +34,15 @@ type values struct {
 
 type server struct {
 	topology.Frontend
-	Listen        []string
-	Variable      string // that holds the upstream, without the $; empty: Default
-	NameVariable  string // that holds the name, without the $
-	Protocols     string
-	ALPN          string
-	ProxyProtocol bool
+	Listen       []string
+	Variable     string // that holds the upstream, without the $; empty: Default
+	NameVariable string // that holds the name, without the $
+	// ValidatedVariable holds the upstream once Validated has been looked at,
+	// without the $; empty: Variable
+	ValidatedVariable string
+	Protocols         string
+	ALPN              string
+	ProxyProtocol     bool
 }
 
 type upstream struct {
@@ -70,6 +73,9 @@ func renderStream(t topology.Topology) ([]bundle.File, error) {
 		Drain:             t.Timeouts.Drain, Connect: t.Timeouts.Connect, Idle: t.Timeouts.Idle,
 		Sniff: t.Timeouts.Sniff, Handshake: t.Timeouts.Handshake,
 	}
+	if t.Certs != nil && t.Certs.Stream {
+		v.Drain = 0
+	}
 	headers := map[string]topology.ProxyHeader{}
 	for _, b := range t.Front.Backends {
 		headers[b.Name] = b.ProxyHeader
@@ -83,6 +89,9 @@ func renderStream(t topology.Topology) ([]bundle.File, error) {
 	for _, f := range t.Front.Frontends {
 		for _, n := range f.Names {
 			names = append(names, n.Host)
+		}
+		for _, n := range f.Validated {
+			names = append(names, "acme-tls/1 "+n.Host)
 		}
 		s, err := serverOf(f, headers)
 		if err != nil {
@@ -117,6 +126,9 @@ func serverOf(f topology.Frontend, headers map[string]topology.ProxyHeader) (ser
 			s.NameVariable = "ssl_server_name"
 		}
 		s.Variable = strings.ReplaceAll(f.Name, "-", "_") + "_upstream"
+		if len(f.Validated) > 0 {
+			s.ValidatedVariable = s.Variable + "_or_validation"
+		}
 	}
 	options := ""
 	if f.AcceptProxy {
