@@ -20,6 +20,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/letsencrypt/pebble/v2/ca"
@@ -55,6 +56,8 @@ type Server struct {
 	root *x509.CertPool
 	addr string
 	done chan struct{}
+
+	orders atomic.Int32
 }
 
 // Start starts a CA to which every name has the address 127.0.0.1.
@@ -90,7 +93,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	validation := va.New(logger, o.HTTPPort, o.TLSPort, true, dns.address(), s.db)
 	front := wfe.New(logger, s.db, validation, s.ca, []string{"pebble.invalid"}, true, len(o.ExternalAccounts) > 0, 1, 1)
-	handler := front.Handler()
+	handler := s.count(front.Handler())
 	if o.Front != nil {
 		handler = o.Front(handler)
 	}
