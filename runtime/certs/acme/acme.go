@@ -99,6 +99,7 @@ type certificate struct {
 	mu      sync.Mutex // of what follows
 	seen    string     // cache entry that was read last
 	failing string     // cache entry that does not work and was reported
+	away    bool       // status tells of a cache that could not be reached
 	status  certs.Status
 	ari     renewalInfo
 }
@@ -115,7 +116,7 @@ func New(ctx context.Context, o Options) (*Source, error) {
 			status: certs.Status{ID: names[0], Source: "acme", Names: names}}
 		s.certs = append(s.certs, c)
 		if err := s.load(ctx, c); err != nil && !errors.Is(err, ErrMiss) {
-			s.fault(c, fmt.Errorf("reading the cache: %w", err), time.Time{})
+			_ = s.unshared(ctx, c, fmt.Errorf("reading the cache: %w", err)) // it has said what there is to say
 		}
 	}
 	return s, nil

@@ -32,9 +32,10 @@ func (s *Source) look(ctx context.Context, c *certificate) {
 	err := s.load(ctx, c)
 	c.moving.Unlock()
 	if err != nil && !errors.Is(err, ErrMiss) {
-		s.fault(c, fmt.Errorf("reading the cache: %w", err), time.Time{})
+		_ = s.unshared(ctx, c, fmt.Errorf("reading the cache: %w", err)) // it has said what there is to say
 		return
 	}
+	c.back()
 	if held := s.Certificate(c.id); held != nil {
 		c.mu.Lock()
 		last := c.ari
@@ -127,17 +128,17 @@ func (s *Source) obtain(ctx context.Context, c *certificate, force bool) error {
 	if force {
 		// What is in the cache by now is to be replaced too.
 		if err := s.load(ctx, c); err != nil && !errors.Is(err, ErrMiss) {
-			return fmt.Errorf("reading the cache: %w", err)
+			return s.unshared(ctx, c, fmt.Errorf("reading the cache: %w", err))
 		}
 	}
 	before := s.Certificate(c.id)
 	unlock, err := s.o.Cache.Lock(ctx, s.certKey(c))
 	if err != nil {
-		return s.failed(ctx, c, fmt.Errorf("the certificate's lock: %w", err), record{})
+		return s.unshared(ctx, c, fmt.Errorf("the certificate's lock: %w", err))
 	}
 	defer unlock()
 	if err := s.load(ctx, c); err != nil && !errors.Is(err, ErrMiss) {
-		return s.failed(ctx, c, fmt.Errorf("reading the cache: %w", err), record{})
+		return s.unshared(ctx, c, fmt.Errorf("reading the cache: %w", err))
 	}
 	held := s.Certificate(c.id)
 	if held != before {
@@ -183,6 +184,29 @@ func (s *Source) failed(ctx context.Context, c *certificate, err error, last rec
 	s.putRecord(ctx, c, next)
 	s.fault(c, err, next.Until)
 	return err
+}
+
+// unshared is a failure to get at what replicas share. That is written nowhere,
+// least of all over what the others remember of the CA; the next look at the
+// cache is the next attempt.
+func (s *Source) unshared(ctx context.Context, c *certificate, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	s.fault(c, err, s.o.Now().Add(s.o.Check))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.away = true
+	return err
+}
+
+// back takes back what unshared has said.
+func (c *certificate) back() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away {
+		c.away, c.status.Error, c.status.Retry = false, "", time.Time{}
+	}
 }
 
 func (s *Source) fault(c *certificate, err error, retry time.Time) {
