@@ -19,10 +19,15 @@ import (
 	"kasgen/scenarios"
 )
 
+// targets lists the rooms that take a topology to somebody's installer.
+func targets() []generator.Target {
+	return []generator.Target{}
+}
+
 // commands lists every room's commands.
 func commands(streams cli.IO) []*cobra.Command {
 	return slices.Concat(
-		generator.Commands(streams),
+		generator.Commands(streams, targets()...),
 		runtime.Commands(streams),
 		scenarios.Commands(streams),
 		manual.Commands(streams),

@@ -8,9 +8,9 @@ import (
 	"kasgen/internal/diag"
 )
 
-// Commands are the commands of this room.
-func Commands(streams cli.IO) []*cobra.Command {
-	return []*cobra.Command{renderCommand(streams), validateCommand(streams), diffCommand(streams), rollbackCommand(streams), schemaCommand(streams)}
+// Commands are the commands of this room, which can render for targets, too.
+func Commands(streams cli.IO, targets ...Target) []*cobra.Command {
+	return []*cobra.Command{renderCommand(streams, targets), validateCommand(streams, targets), diffCommand(streams, targets), rollbackCommand(streams), schemaCommand(streams)}
 }
 
 // rendering is one run of `kasgen render`.
@@ -19,7 +19,7 @@ type rendering struct {
 	check, force bool
 }
 
-func renderCommand(streams cli.IO) *cobra.Command {
+func renderCommand(streams cli.IO, targets []Target) *cobra.Command {
 	r := &rendering{outcome: outcome{streams: streams}}
 	cmd := &cobra.Command{
 		Use:   "render",
@@ -35,6 +35,7 @@ becomes the bundle, whole or not at all.`,
 		Args: cobra.NoArgs,
 	}
 	from := AddSource(cmd)
+	from.AddTargets(cmd, targets)
 	cli.AddFormat(cmd, &r.format)
 	cmd.Flags().StringVarP(&r.dir, "output", "o", "", "directory to write (default: standard output)")
 	cmd.Flags().BoolVar(&r.check, "check", false, "write nothing; exit 2 if the directory differs")
@@ -68,8 +69,14 @@ func (o *outcome) render(from *Source) (*bundle.Bundle, diag.Findings, error) {
 	if s == nil {
 		return nil, nil, o.fail(findings, from.Code(findings))
 	}
-	b, err := Render(s)
-	return b, findings, err
+	b, more, err := from.Render(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	if findings = append(findings, more...); b == nil {
+		return nil, nil, o.fail(findings, cli.Failure)
+	}
+	return b, findings, nil
 }
 
 func (r *rendering) run(b *bundle.Bundle, warnings diag.Findings) error {

@@ -9,7 +9,7 @@ import (
 
 // diffCommand is `kasgen diff`: what a render would change, or how two
 // directories differ, and what that costs.
-func diffCommand(streams cli.IO) *cobra.Command {
+func diffCommand(streams cli.IO, targets []Target) *cobra.Command {
 	o := &outcome{streams: streams, compare: true, diff: true}
 	cmd := &cobra.Command{
 		Use:   "diff DIR [DIR]",
@@ -26,6 +26,7 @@ The exit code is 2 if there are differences. Nothing is written.`,
 		Args: cobra.RangeArgs(1, 2),
 	}
 	from := AddSource(cmd)
+	from.AddTargets(cmd, targets)
 	cli.AddFormat(cmd, &o.format)
 	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveFilterDirs

@@ -12,8 +12,6 @@ import (
 	"kasgen/generator/target/kas"
 	"kasgen/generator/target/nginx"
 	"kasgen/generator/topology"
-	"kasgen/internal/cli"
-	"kasgen/internal/lockfile"
 )
 
 // target writes the files that it owns, or none where the topology has no use
@@ -25,23 +23,11 @@ func targets() []target {
 	return []target{haproxy.Render, nginx.Render, edge.Render, kas.Render, certs.Render}
 }
 
-// Render is the bundle of a spec without faults.
+// Render is the bundle of a spec without faults, for the programs themselves.
 func Render(s *spec.Spec) (*bundle.Bundle, error) {
-	t, err := topology.New(s)
+	t, files, err := plain(s)
 	if err != nil {
 		return nil, err
 	}
-	var files []bundle.File
-	for _, render := range targets() {
-		rendered, err := render(t)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, rendered...)
-	}
-	return bundle.New(lockfile.File{
-		APIVersion: lockfile.APIVersion, Kind: lockfile.Kind, Kasgen: cli.Version,
-		Topology: t.Name, SpecDigest: t.SpecDigest, StateDir: t.StateDir,
-		Names: &t.Names, Carries: &t.Carries, Development: t.Development,
-	}, files)
+	return pack(t, files)
 }

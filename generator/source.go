@@ -21,6 +21,7 @@ type Source struct {
 
 	file   string
 	values *cli.Values
+	target choice
 }
 
 // AddSource gives cmd the flags that choose and override a spec.
@@ -59,8 +60,17 @@ func (s *Source) Read(in io.Reader) (*spec.Spec, diag.Findings, error) {
 	if err := s.values.CheckVariables(os.Environ()); err != nil {
 		return nil, nil, err
 	}
-	data := []byte(spec.Example)
-	var err error
+	target, err := s.target.chosen()
+	if err != nil {
+		return nil, nil, err
+	}
+	data, defaults := []byte(spec.Example), func(*spec.Spec) {}
+	if target != nil && target.Example != "" {
+		data = []byte(target.Example)
+	}
+	if target != nil && target.Defaults != nil {
+		defaults = target.Defaults
+	}
 	switch s.file {
 	case "":
 	case "-":
@@ -75,7 +85,7 @@ func (s *Source) Read(in io.Reader) (*spec.Spec, diag.Findings, error) {
 	for _, v := range s.values.Given() {
 		overrides = append(overrides, spec.Override{Field: v.Field, Text: v.Text, Source: v.Source})
 	}
-	read, findings := spec.Read(s.Name(), data, append(overrides, s.More...))
+	read, findings := spec.ReadFor(defaults, s.Name(), data, append(overrides, s.More...))
 	return read, findings, nil
 }
 
