@@ -16,6 +16,7 @@ import (
 	"kasgen/internal/diag"
 	"kasgen/internal/lockfile"
 	"kasgen/internal/nginxconf"
+	"kasgen/runtime/certs/provision"
 	"kasgen/runtime/edge"
 	"kasgen/runtime/haproxy"
 	"kasgen/runtime/kas"
@@ -32,7 +33,11 @@ const (
 	Front Role = "front" // balancers and vhosts: haproxy.cfg, stream.conf, nginx.conf
 	Edge  Role = "edge"
 	Kas   Role = "kas"
+	Certs Role = "certs" // certificates from a CA, where the edge does not obtain them itself
 )
+
+// roles lists every role.
+func roles() []Role { return []Role{All, Front, Edge, Kas, Certs} }
 
 // Files of a bundle.
 const (
@@ -41,6 +46,7 @@ const (
 	webFile     = "nginx/nginx.conf"
 	edgeFile    = "edge/edge.yaml"
 	kasFile     = "kas/kas-config.yaml"
+	certsFile   = "certs/certs.yaml"
 )
 
 // front is what clients reach first, whichever file it came from.
@@ -60,7 +66,9 @@ type Bundle struct {
 	web     *nginx.Config // and another one, with vhosts and port 80
 	edge    *edge.Config
 	kas     *kas.Config
+	certs   *provision.Config
 
+	role     Role
 	scratch  string            // directory of the real programs of the front; empty: the embedded ones
 	data     map[string][]byte // the files that were read
 	absent   []string          // files of the role that are not there
@@ -84,7 +92,7 @@ func Read(dir string, role Role, registry ...Registry) (*Bundle, error) {
 	for _, r := range registry {
 		kasOptions = append(kasOptions, r.option())
 	}
-	b := &Bundle{Dir: dir, data: map[string][]byte{}}
+	b := &Bundle{Dir: dir, role: role, data: map[string][]byte{}}
 	var fs diag.Findings
 	parse := func(name string, roles []Role, load func(path string, data []byte) error) error {
 		path := filepath.Join(dir, name)
@@ -113,7 +121,7 @@ func Read(dir string, role Role, registry ...Registry) (*Bundle, error) {
 		}
 		return nil
 	}
-	every := []Role{All, Front, Edge, Kas}
+	every := roles()
 	err := errors.Join(
 		parse(lockfile.Name, every, func(path string, data []byte) (err error) { b.Lock, err = lockfile.Read(path, data); return }),
 		parse(haproxyFile, []Role{All, Front}, func(path string, data []byte) (err error) { b.haproxy, err = haproxy.Load(path, data); return }),
@@ -121,6 +129,8 @@ func Read(dir string, role Role, registry ...Registry) (*Bundle, error) {
 		parse(webFile, []Role{All, Front}, func(path string, data []byte) (err error) { b.web, err = b.nginx(webFile, path, data); return }),
 		parse(edgeFile, []Role{All, Edge}, func(path string, data []byte) (err error) { b.edge, err = edge.Load(path, data); return }),
 		parse(kasFile, []Role{All, Kas}, func(path string, data []byte) (err error) { b.kas, err = kas.Load(path, data, kasOptions...); return }),
+		// Who ends TLS asks it which certificates are obtained.
+		parse(certsFile, []Role{All, Front, Edge, Certs}, func(path string, data []byte) (err error) { b.certs, err = provision.Load(path, data); return }),
 	)
 	if err != nil {
 		return nil, err
@@ -129,7 +139,37 @@ func Read(dir string, role Role, registry ...Registry) (*Bundle, error) {
 	if err := fs.Err(); err != nil {
 		return b, err
 	}
+	b.bound()
 	return b, b.complete(role)
+}
+
+// bound gives a stop of the front an end where its files have none.
+func (b *Bundle) bound() {
+	if b.certs == nil {
+		return
+	}
+	if b.haproxy != nil {
+		b.haproxy.Bound(b.certs.Drain())
+	}
+	for _, n := range []*nginx.Config{b.stream, b.web} {
+		if n != nil {
+			n.Bound(b.certs.Drain())
+		}
+	}
+}
+
+// provisions says whether the role that was read obtains certificates: it must
+// where the edge in it ends TLS with them, because a CA asks there.
+func (b *Bundle) provisions() bool {
+	if b.certs == nil {
+		return false
+	}
+	return b.role == All || b.role == Certs || b.edge != nil && slices.ContainsFunc(b.edge.Files(), b.obtained)
+}
+
+// obtained says whether certs.yaml has a file written.
+func (b *Bundle) obtained(path string) bool {
+	return b.certs != nil && slices.Contains(b.certs.Written(), path)
 }
 
 // complete says what is missing of a bundle.
@@ -146,7 +186,7 @@ func (b *Bundle) complete(role Role) error {
 			return fmt.Errorf("%s is not there, and %s lists it: render the bundle again, or bring it back with `kasgen rollback %s`", filepath.Join(b.Dir, e.Path), lockfile.Name, b.Dir)
 		}
 	}
-	if len(b.fronts()) == 0 && b.edge == nil && b.kas == nil {
+	if len(b.fronts()) == 0 && b.edge == nil && b.kas == nil && !b.provisions() {
 		return fmt.Errorf("%s holds no file for the role %s", b.Dir, role)
 	}
 	return nil
@@ -160,6 +200,9 @@ func (b *Bundle) Binds() []string {
 	}
 	if b.kas != nil {
 		binds = append(binds, b.kas.Binds()...)
+	}
+	if b.provisions() {
+		binds = append(binds, b.certs.Binds()...)
 	}
 	return binds
 }
@@ -176,6 +219,9 @@ func (b *Bundle) Files() []string {
 	}
 	if b.kas != nil {
 		files = append(files, b.kas.Files()...)
+	}
+	if b.provisions() {
+		files = append(files, b.certs.Files()...)
 	}
 	slices.Sort(files)
 	return slices.Compact(files)

@@ -55,14 +55,14 @@ the YAML that it prints over the file; so it does when it reads the files again.
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.state, "state", "", "use this directory in place of the bundle's state directory")
-	f.StringVar(&o.role, "role", string(All), "what to run: all, front, edge or kas")
+	f.StringVar(&o.role, "role", string(All), "what to run: all, front, edge, kas or certs")
 	f.StringVar(&o.remap, "remap", "", "move ports of the front, as in 443=8443,80=8080 (0: any free port)")
 	f.StringVar(&o.front, "front", string(Embedded), "what runs the front's files: embedded, or native: the real nginx and HAProxy")
 	f.BoolVar(&o.check, "check", false, "read and check everything, and change and open nothing")
 	f.BoolVar(&o.debug, "debug", false, "log connections that end early, too")
 	AddRegistry(cmd, &o.registry)
 	cli.AddFormat(cmd, &o.format)
-	cli.Complete(cmd, "role", func() []string { return []string{string(All), string(Front), string(Edge), string(Kas)} })
+	cli.Complete(cmd, "role", func() []string { return words(roles()) })
 	cli.Complete(cmd, "front", func() []string { return []string{string(Embedded), string(Native)} })
 	cli.CompleteDir(cmd)
 	return cmd
@@ -88,8 +88,8 @@ func (o runOptions) checkFront() error {
 
 func run(ctx context.Context, streams cli.IO, o runOptions) error {
 	role := Role(o.role)
-	if !slices.Contains([]Role{All, Front, Edge, Kas}, role) {
-		return cli.Usage("--role %s: it is one of all, front, edge and kas", o.role)
+	if !slices.Contains(roles(), role) {
+		return cli.Usage("--role %s: it is one of all, front, edge, kas and certs", o.role)
 	}
 	remap, err := ParseRemap(o.remap)
 	if err != nil {
@@ -148,6 +148,9 @@ func check(streams cli.IO, b *Bundle, o runOptions) error {
 		}) {
 			f.Fix = "nothing to do: `kasgen run` makes it, for development"
 		}
+		if b.obtained(path) {
+			f.Fix = "nothing to do: `kasgen run` obtains it"
+		}
 		fs.Add(f)
 	}
 	if err := cli.PrintFindings(streams, o.format, fs, b.Subjects()...); err != nil || o.format.Document() {
@@ -159,4 +162,12 @@ func check(streams cli.IO, b *Bundle, o runOptions) error {
 		}
 	}
 	return nil
+}
+
+func words(roles []Role) []string {
+	out := make([]string, len(roles))
+	for i, r := range roles {
+		out[i] = string(r)
+	}
+	return out
 }

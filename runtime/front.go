@@ -3,10 +3,10 @@ package runtime
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,7 +35,7 @@ func (b *Bundle) nativeParts() []part {
 		parts = append(parts, part{name: name, data: b.data[file], files: files, front: true,
 			make: func(ctx context.Context, h *host.Host, r *Running) (server, error) {
 				c := native.Config{Kind: kind, Path: filepath.Join(b.Dir, file), Binds: binds, Stream: stream}
-				return newNativeFront(ctx, h.Log, c, filepath.Join(b.scratch, filepath.Base(file)), r.role(name))
+				return newNativeFront(ctx, h, c, filepath.Join(b.scratch, filepath.Base(file)), r.role(name), b.nativeFiles(files))
 			}})
 	}
 	if b.haproxy != nil {
@@ -56,6 +56,8 @@ type nativeFront struct {
 	process *native.Process
 	again   bool // the process was there before
 	addrs   map[string]net.Addr
+	files   *watchedFiles
+	drain   time.Duration
 
 	mu      sync.Mutex
 	next    *nativeFront // whose process it is from now on
@@ -67,7 +69,22 @@ type nativeFront struct {
 // own file gives streams.
 const nativeDrain = time.Hour
 
-func newNativeFront(ctx context.Context, log *slog.Logger, c native.Config, dir string, before *role) (*nativeFront, error) {
+// nativeFiles are what a program has read that may change under it, and how
+// long a stop may take.
+type nativeFiles struct {
+	paths []string
+	drain time.Duration
+}
+
+func (b *Bundle) nativeFiles(paths []string) nativeFiles {
+	n := nativeFiles{paths: paths, drain: nativeDrain}
+	if slices.ContainsFunc(paths, b.obtained) {
+		n.drain = b.certs.Drain() // their own files have no limit then
+	}
+	return n
+}
+
+func newNativeFront(ctx context.Context, h *host.Host, c native.Config, dir string, before *role, files nativeFiles) (*nativeFront, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -78,7 +95,7 @@ func newNativeFront(ctx context.Context, log *slog.Logger, c native.Config, dir 
 	if err := program.Check(ctx); err != nil {
 		return nil, err
 	}
-	f := &nativeFront{addrs: map[string]net.Addr{}, retired: make(chan struct{})}
+	f := &nativeFront{addrs: map[string]net.Addr{}, files: watchFiles(h, files.paths), drain: files.drain, retired: make(chan struct{})}
 	for _, bind := range c.Binds {
 		if f.addrs[bind], err = net.ResolveTCPAddr("tcp", native.Reach(bind)); err != nil {
 			return nil, fmt.Errorf("%s: %w", bind, err)
@@ -91,7 +108,7 @@ func newNativeFront(ctx context.Context, log *slog.Logger, c native.Config, dir 
 			return f, nil
 		}
 	}
-	f.process, err = program.Start(ctx, log)
+	f.process, err = program.Start(ctx, h.Log)
 	return f, err
 }
 
@@ -114,6 +131,11 @@ func (f *nativeFront) Serve(ctx context.Context) error {
 			return err
 		}
 	}
+	watching, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { f.watch(watching) })
+	defer watch.Wait()
+	defer stop()
 	select {
 	case <-f.process.Exited():
 		return fmt.Errorf("the front's program has ended: %w", f.process.Err())
@@ -123,7 +145,8 @@ func (f *nativeFront) Serve(ctx context.Context) error {
 		}
 	case <-ctx.Done():
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), nativeDrain)
+	stop()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.drain)
 	defer cancel()
 	return f.process.Drain(ctx)
 }

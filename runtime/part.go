@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
+	"kasgen/runtime/certs"
+	"kasgen/runtime/certs/provision"
 	"kasgen/runtime/host"
 	"kasgen/runtime/kas"
 	"kasgen/runtime/nginx"
@@ -24,6 +27,14 @@ type part struct {
 // hands connections to it, and the front last.
 func (b *Bundle) parts() []part {
 	var parts []part
+	var made *provision.Server // of this generation
+	if b.provisions() {
+		parts = append(parts, part{name: string(Certs), data: b.data[certsFile], files: b.certs.Files(),
+			make: func(ctx context.Context, h *host.Host, r *Running) (_ server, err error) {
+				made, err = b.certs.New(ctx, h, r.refresh)
+				return made, err
+			}})
+	}
 	if b.kas != nil {
 		parts = append(parts, part{name: "kas", data: b.data[kasFile], files: b.kas.Files(),
 			make: func(ctx context.Context, h *host.Host, r *Running) (server, error) {
@@ -34,10 +45,26 @@ func (b *Bundle) parts() []part {
 			}})
 	}
 	if b.edge != nil {
-		parts = append(parts, part{name: "edge", data: b.data[edgeFile], files: b.edge.Files(),
+		p := part{name: "edge", data: b.data[edgeFile], files: b.edge.Files(),
 			make: func(ctx context.Context, h *host.Host, r *Running) (server, error) {
-				return b.edge.New(ctx, h, r.local.find)
-			}})
+				return b.edge.NewWith(ctx, h, r.local.find, func(path string) (certs.Source, bool) {
+					by := made
+					if kept := r.role(string(Certs)); by == nil && kept != nil {
+						by, _ = kept.server.(*provision.Server)
+					}
+					if by == nil || !b.obtained(path) {
+						return nil, false
+					}
+					return by.Source(), true
+				})
+			}}
+		if b.provisions() {
+			// It has its certificates from who obtains them, and is made anew
+			// with it.
+			p.data = slices.Concat(p.data, b.data[certsFile])
+			p.files = append(slices.DeleteFunc(p.files, b.obtained), b.certs.Files()...)
+		}
+		parts = append(parts, p)
 	}
 	if b.scratch != "" {
 		return append(parts, b.nativeParts()...)

@@ -51,7 +51,8 @@ func (p *process) prepare(b *Bundle) (h, front *host.Host, err error) {
 		return nil, nil, err
 	}
 	of := *p.machine
-	of.ReadFile = func(path string) ([]byte, error) { return os.ReadFile(b.Redirect(path, p.options.state)) }
+	of.Path = func(path string) string { return b.Redirect(path, p.options.state) }
+	of.ReadFile = func(path string) ([]byte, error) { return os.ReadFile(of.Path(path)) }
 	if len(p.remap) == 0 {
 		return &of, &of, nil
 	}

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"kasgen/runtime/certs"
 	"kasgen/runtime/host"
 	"kasgen/runtime/inflight"
 )
@@ -25,6 +26,7 @@ type Server struct {
 	log       *slog.Logger
 	listeners []*listener
 	clientTLS map[*ClientTLS]*tls.Config
+	certs     *certs.Watched
 	limit     chan struct{} // a slot for each client; nil is no limit
 	peeks     sync.Pool     // *[]byte, for first bytes
 	buffers   sync.Pool     // *[]byte, for copies through user space
@@ -66,6 +68,7 @@ func New(ctx context.Context, config *Config, h *host.Host) (*Server, error) {
 		host:      h,
 		log:       h.Log,
 		clientTLS: map[*ClientTLS]*tls.Config{},
+		certs:     certs.NewWatched(certs.FilesOptions{Log: h.Log, ReadFile: h.ReadFile}),
 		limit:     slots(config.MaxConn),
 		pipes:     newPipes(),
 		sessions:  map[*session]struct{}{},
@@ -114,7 +117,7 @@ func (s *Server) listen(ctx context.Context) error {
 			l := &listener{frontend: f, bind: b, limit: limit}
 			var err error
 			if b.TLS != nil {
-				if l.tls, err = b.TLS.config(s.host.ReadFile); err != nil {
+				if l.tls, err = b.TLS.Config(s.certs); err != nil {
 					errs = append(errs, fmt.Errorf("listener %s: %w", b.Address, err))
 					continue
 				}
@@ -151,6 +154,12 @@ func (s *Server) Addrs() map[string]net.Addr {
 	return out
 }
 
+// Certificates are those of every listener.
+func (s *Server) Certificates() *certs.Watched { return s.certs }
+
+// Refresh reads the certificates' files now.
+func (s *Server) Refresh(context.Context) error { s.certs.Refresh(); return nil }
+
 // Stats is the traffic so far.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
@@ -184,6 +193,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	checking, stopChecks := context.WithCancel(soft)
 	defer stopChecks()
+	g.Go(func() error { s.certs.Run(checking); return nil })
 	for _, pool := range s.config.Pools {
 		for _, p := range pool.peers {
 			if p.Check != nil && !p.Down {

@@ -1,13 +1,14 @@
 package balancer
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
+
+	"kasgen/runtime/certs"
 )
 
 // SystemRoots, as ClientTLS.CAFile, is the machine's own trust.
@@ -41,25 +42,18 @@ type ClientTLS struct {
 
 type readFile func(path string) ([]byte, error)
 
-// Config reads the certificates by read.
-func (t *ServerTLS) Config(read func(path string) ([]byte, error)) (*tls.Config, error) {
-	return t.config(read)
-}
-
-func (t *ServerTLS) config(read readFile) (*tls.Config, error) {
-	c := &tls.Config{NextProtos: t.ALPN, MinVersion: t.Min, MaxVersion: t.Max}
-	var errs []error
-	for _, files := range t.Certificates {
-		cert, err := files.load(read)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("certificate %s: %w", files.Cert, err))
-			continue
-		}
-		c.Certificates = append(c.Certificates, cert)
+// Config ends TLS with the certificates as they are in their files, and with
+// what takes their place there.
+func (t *ServerTLS) Config(watched *certs.Watched) (*tls.Config, error) {
+	var pairs []certs.Pair
+	for _, c := range t.Certificates {
+		pairs = append(pairs, certs.Pair{Certificate: c.Cert, Key: cmp.Or(c.Key, c.Cert)})
 	}
-	if err := errors.Join(errs...); err != nil {
+	files, err := watched.Open(pairs)
+	if err != nil {
 		return nil, err
 	}
+	c := &tls.Config{NextProtos: t.ALPN, MinVersion: t.Min, MaxVersion: t.Max, GetCertificate: files.GetCertificate}
 	if len(t.ALPN) > 0 && !t.RequireALPN {
 		// crypto/tls would refuse a client whose protocols are all unknown.
 		plain := c.Clone()
@@ -74,35 +68,6 @@ func (t *ServerTLS) config(read readFile) (*tls.Config, error) {
 		}
 	}
 	return c, nil
-}
-
-func (f Certificate) load(read readFile) (tls.Certificate, error) {
-	cert, err := read(f.Cert)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	if f.Key != "" {
-		key, err := read(f.Key)
-		if err != nil {
-			return tls.Certificate{}, err
-		}
-		return tls.X509KeyPair(cert, key)
-	}
-	var chain, key bytes.Buffer
-	for rest := cert; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		to := &chain
-		if block.Type != "CERTIFICATE" {
-			to = &key
-		}
-		if err := pem.Encode(to, block); err != nil {
-			return tls.Certificate{}, err
-		}
-	}
-	return tls.X509KeyPair(chain.Bytes(), key.Bytes())
 }
 
 func (t *ClientTLS) config(read readFile) (*tls.Config, error) {

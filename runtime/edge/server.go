@@ -55,9 +55,15 @@ type listener struct {
 	http   *http1.Server
 }
 
-// New reads certificates and opens every listener; nothing is served before
-// Serve. local may be nil; an upstream with TLS is never one of its endpoints.
+// New is NewWith where every certificate is in files.
 func (c *Config) New(ctx context.Context, h *host.Host, local Local) (*Server, error) {
+	return c.NewWith(ctx, h, local, nil)
+}
+
+// NewWith reads certificates and opens every listener; nothing is served before
+// Serve. local may be nil; an upstream with TLS is never one of its endpoints.
+// So may obtained.
+func (c *Config) NewWith(ctx context.Context, h *host.Host, local Local, obtained Obtained) (*Server, error) {
 	s := &Server{log: h.Log, drainTime: time.Duration(c.file.Drain), upstreams: map[string]*upstream{}, addrs: map[string]net.Addr{},
 		metrics: h.Metrics, retired: make(chan struct{})}
 	for _, u := range c.file.Upstreams {
@@ -68,7 +74,7 @@ func (c *Config) New(ctx context.Context, h *host.Host, local Local) (*Server, e
 		s.upstreams[u.Name] = up
 	}
 	for _, l := range c.file.Listeners {
-		if err := s.open(ctx, h, l); err != nil {
+		if err := s.open(ctx, h, l, obtained); err != nil {
 			s.close()
 			return nil, fmt.Errorf("edge: listener %s on %s: %w", l.Name, l.Address, err)
 		}
@@ -76,7 +82,7 @@ func (c *Config) New(ctx context.Context, h *host.Host, local Local) (*Server, e
 	return s, nil
 }
 
-func (s *Server) open(ctx context.Context, h *host.Host, conf edgeconf.Listener) error {
+func (s *Server) open(ctx context.Context, h *host.Host, conf edgeconf.Listener, obtained Obtained) error {
 	o := accept.Options{Log: h.Log, Handshake: time.Duration(conf.Limits.Handshake), Sniff: time.Duration(conf.Limits.Sniff)}
 	switch conf.ProxyProtocol {
 	case edgeconf.ProxyV1:
@@ -86,12 +92,11 @@ func (s *Server) open(ctx context.Context, h *host.Host, conf edgeconf.Listener)
 	case edgeconf.ProxyNone:
 	}
 	if conf.TLS != nil {
-		config, files, err := serverTLS(h, conf)
+		src, err := s.source(h, *conf.TLS, obtained)
 		if err != nil {
 			return err
 		}
-		o.TLS = config
-		s.certs = append(s.certs, files)
+		o.TLS = serverTLS(conf, src)
 	}
 	ln, err := h.Listen(ctx, "tcp", conf.Address)
 	if err != nil {
@@ -172,6 +177,14 @@ func (s *Server) certificates() []certs.Status {
 		all = append(all, c.Status()...)
 	}
 	return all
+}
+
+// Refresh reads the certificates' files now.
+func (s *Server) Refresh(context.Context) error {
+	for _, c := range s.certs {
+		c.Reload()
+	}
+	return nil
 }
 
 // Retire closes the listeners and returns at once. Requests and streams go on;

@@ -9,14 +9,31 @@ import (
 	"kasgen/runtime/host"
 )
 
-// serverTLS is how a listener ends TLS, and the certificate that it does so
-// with, which changes while it runs when the files do.
-func serverTLS(h *host.Host, conf edgeconf.Listener) (*tls.Config, *certs.Files, error) {
-	files, err := certs.OpenFiles([]certs.Pair{{Certificate: conf.TLS.CertificateFile, Key: conf.TLS.KeyFile}},
+// Obtained finds who obtains a certificate in this process, by the path that a
+// file has for it. It is asked while an edge is made.
+type Obtained func(certificateFile string) (certs.Source, bool)
+
+// source is where a listener's certificate comes from: who obtains it, if that
+// is in this process, so that a CA is answered too; else its files, which are
+// read again when they change.
+func (s *Server) source(h *host.Host, conf edgeconf.TLS, obtained Obtained) (certs.Source, error) {
+	if obtained != nil {
+		if src, ok := obtained(conf.CertificateFile); ok {
+			return src, nil
+		}
+	}
+	files, err := certs.OpenFiles([]certs.Pair{{Certificate: conf.CertificateFile, Key: conf.KeyFile}},
 		certs.FilesOptions{Log: h.Log, ReadFile: h.ReadFile})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	s.certs = append(s.certs, files)
+	return files, nil
+}
+
+// serverTLS is how a listener ends TLS with certificates that may change while
+// it runs.
+func serverTLS(conf edgeconf.Listener, files certs.Source) *tls.Config {
 	min := uint16(tls.VersionTLS12)
 	if conf.TLS.MinVersion == "1.3" {
 		min = tls.VersionTLS13
@@ -30,7 +47,7 @@ func serverTLS(h *host.Host, conf edgeconf.Listener) (*tls.Config, *certs.Files,
 		DynamicRecordSizingDisabled: true,
 	}
 	if len(conf.ServerNames) == 0 {
-		return certs.Listen(base, files), files, nil
+		return certs.Listen(base, files)
 	}
 	// Without a certificate to offer, the handshake ends with the alert
 	// unrecognized_name (RFC 6066, section 3), which names the fault.
@@ -42,7 +59,7 @@ func serverTLS(h *host.Host, conf edgeconf.Listener) (*tls.Config, *certs.Files,
 		}
 		return stranger, nil
 	}
-	return certs.Listen(base, files), files, nil
+	return certs.Listen(base, files)
 }
 
 func serves(names []string, name string) bool {

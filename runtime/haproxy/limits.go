@@ -7,3 +7,10 @@ import "time"
 func (c *Config) Limits() (connections int, drain time.Duration) {
 	return c.balancer.MaxConn, c.balancer.Drain
 }
+
+// Bound is how long streams live on at the end if the file does not say.
+func (c *Config) Bound(drain time.Duration) {
+	if c.balancer.Drain == 0 {
+		c.balancer.Drain = drain
+	}
+}

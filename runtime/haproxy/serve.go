@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"kasgen/runtime/balancer"
+	"kasgen/runtime/certs"
 	"kasgen/runtime/host"
 	"kasgen/runtime/httpengine"
 )
@@ -73,7 +74,7 @@ func (s *Server) open(ctx context.Context, f *webFrontend, bind webBind, limit c
 		o.Proxy = httpengine.AnyProxy
 	}
 	var err error
-	if o.TLS, err = bind.config(s.host.ReadFile); err != nil {
+	if o.TLS, err = bind.config(s.Certificates()); err != nil {
 		return err
 	}
 	ln, err := s.host.Listen(ctx, bind.network, bind.text)
@@ -97,11 +98,11 @@ func (b webBind) speaks(protocol string) bool {
 	return false
 }
 
-func (b webBind) config(read func(string) ([]byte, error)) (*tls.Config, error) {
+func (b webBind) config(watched *certs.Watched) (*tls.Config, error) {
 	if b.tls == nil {
 		return nil, nil
 	}
-	return b.tls.Config(read)
+	return b.tls.Config(watched)
 }
 
 // Addrs is where each bind address really listens.

@@ -25,6 +25,9 @@ type Host struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// ReadFile reads a certificate, key or secret by the path a file wrote.
 	ReadFile func(path string) ([]byte, error)
+	// Path is where a path that a file wrote lies, for who writes there; nil:
+	// where it says.
+	Path func(path string) string
 	// Lstat tells what a path is, a symbolic link included. Who moves what
 	// ReadFile reads moves this as well.
 	Lstat func(path string) (fs.FileInfo, error)
@@ -48,4 +51,12 @@ func Machine(log *slog.Logger) *Host {
 		Lstat:    os.Lstat,
 		Metrics:  prometheus.NewRegistry(),
 	}
+}
+
+// At is where a path that a file wrote lies.
+func (h *Host) At(path string) string {
+	if h.Path == nil || path == "" {
+		return path
+	}
+	return h.Path(path)
 }

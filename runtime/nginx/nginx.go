@@ -88,6 +88,20 @@ func (c *Config) Files() []string {
 // one process.
 func (c *Config) Limits() (connections int, drain time.Duration) { return c.connections / 2, c.drain }
 
+// Bound is how long streams live on at the end if the file does not say.
+func (c *Config) Bound(drain time.Duration) {
+	if c.drain != 0 {
+		return
+	}
+	c.drain = drain
+	if c.balancer != nil {
+		c.balancer.Drain = drain
+	}
+	if c.http != nil {
+		c.http.Bound(drain)
+	}
+}
+
 // Warnings is what the file could say better.
 func (c *Config) Warnings() diag.Findings { return slices.Clone(c.warnings) }
 

@@ -54,6 +54,17 @@ func (s *Server) Retire() {
 	}
 }
 
+// Refresh reads the certificates' files now.
+func (s *Server) Refresh(ctx context.Context) error {
+	if s.http != nil {
+		s.http.Refresh()
+	}
+	if s.balancer == nil {
+		return nil
+	}
+	return s.balancer.Refresh(ctx)
+}
+
 // Close closes the listeners of a server that will not Serve.
 func (s *Server) Close() {
 	if s.balancer != nil {

@@ -226,7 +226,7 @@ func (l *Lab) startRoles(ctx context.Context, o Options) error {
 	base.Roots.AppendCertsFromPEM(l.caPEM)
 	l.host = l.redirect.Host(base)
 	if o.Native {
-		l.host.Listen, l.host.ReadFile = base.Listen, base.ReadFile
+		l.host.Listen, l.host.ReadFile, l.host.Path = base.Listen, base.ReadFile, base.Path
 		l.scratch = filepath.Join(l.dir, "front")
 	}
 	l.bundle.UseNative(l.scratch)

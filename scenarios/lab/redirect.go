@@ -66,6 +66,7 @@ func (r *Redirect) Host(base *host.Host) *host.Host {
 		}
 		return base.Dial(ctx, network, to)
 	}
+	h.Path = r.File
 	h.ReadFile = func(path string) ([]byte, error) { return base.ReadFile(r.File(path)) }
 	return &h
 }

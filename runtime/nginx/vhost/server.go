@@ -2,7 +2,6 @@ package vhost
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 
 	"kasgen/internal/diag"
 	"kasgen/runtime/balancer"
+	"kasgen/runtime/certs"
 	"kasgen/runtime/host"
 	"kasgen/runtime/httpengine"
 )
@@ -29,6 +29,8 @@ type Server struct {
 	host      *host.Host
 	log       *slog.Logger
 	roots     map[string]*x509.CertPool // by file
+	certs     *certs.Watched
+	files     map[*server]*certs.Files // of those that have certificates
 	listeners []*listener
 
 	retire  sync.Once
@@ -63,11 +65,14 @@ func (c *Config) Bind(address string) (diag.Pos, bool) {
 // Files is the certificates and keys that New reads, without repetition.
 func (c *Config) Files() []string { return slices.Clone(c.files) }
 
+// Bound is how long requests and streams go on at the end.
+func (c *Config) Bound(drain time.Duration) { c.drain = drain }
+
 // New reads the certificates and opens every listener, or none.
 func (c *Config) New(ctx context.Context, h *host.Host) (*Server, error) {
-	s := &Server{config: c, host: h, log: h.Log, roots: map[string]*x509.CertPool{}, retired: make(chan struct{})}
-	certs, err := s.certificates()
-	if err != nil {
+	s := &Server{config: c, host: h, log: h.Log, roots: map[string]*x509.CertPool{}, retired: make(chan struct{}),
+		certs: certs.NewWatched(certs.FilesOptions{Log: h.Log, ReadFile: h.ReadFile}), files: map[*server]*certs.Files{}}
+	if err := s.open(); err != nil {
 		return nil, err
 	}
 	var errs []error
@@ -80,7 +85,7 @@ func (c *Config) New(ctx context.Context, h *host.Host) (*Server, error) {
 		if k.keepAlive != nil {
 			ln = &probing{Listener: ln, config: *k.keepAlive}
 		}
-		s.listeners = append(s.listeners, &listener{Listener: ln, socket: k, engine: httpengine.NewServer(ln, s.handler(k), s.options(k, certs))})
+		s.listeners = append(s.listeners, &listener{Listener: ln, socket: k, engine: httpengine.NewServer(ln, s.handler(k), s.options(k))})
 	}
 	if err := errors.Join(errs...); err != nil {
 		s.Close()
@@ -106,7 +111,7 @@ func (p *probing) Accept() (net.Conn, error) {
 
 // options is how a socket is served. What comes before a request is known is
 // the default server's to say, as in nginx.
-func (s *Server) options(k *socket, certs map[string]tls.Certificate) httpengine.ServerOptions {
+func (s *Server) options(k *socket) httpengine.ServerOptions {
 	first := k.servers[0].settings
 	o := httpengine.ServerOptions{
 		Log: s.log, HTTP1: true, HTTP2: true,
@@ -117,7 +122,7 @@ func (s *Server) options(k *socket, certs map[string]tls.Certificate) httpengine
 		o.Proxy = httpengine.AnyProxy
 	}
 	if k.ssl {
-		o.TLS = s.tls(k, certs)
+		o.TLS = s.tls(k)
 	} else {
 		// The parameter makes nginx 1.22 speak HTTP/2 alone on a cleartext
 		// socket, the directive of later ones makes them look first.
@@ -196,10 +201,15 @@ func (s *Server) Serve(ctx context.Context) error {
 	for _, l := range s.listeners {
 		g.Go(l.engine.Serve)
 	}
+	watching, stop := context.WithCancel(soft)
+	defer stop()
+	g.Go(func() error { s.certs.Run(watching); return nil })
 	g.Go(func() error {
+		defer stop()
 		select {
 		case <-soft.Done():
 		case <-s.retired:
+			stop()
 			if s.settle(soft) == nil {
 				s.Close()
 				return nil
@@ -220,6 +230,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	})
 	return g.Wait()
 }
+
+// Refresh reads the certificates' files now.
+func (s *Server) Refresh() { s.certs.Refresh() }
 
 // Retire closes the listeners. What is under way goes on, and Serve returns
 // when nothing is.

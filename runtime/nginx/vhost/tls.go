@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"kasgen/runtime/certs"
 )
 
 // serverTLS is how a server ends TLS.
@@ -21,20 +23,26 @@ type serverTLS struct {
 
 type certificate struct{ cert, key string }
 
-// certificates reads every certificate, key and CA of the file.
-func (s *Server) certificates() (map[string]tls.Certificate, error) {
-	certs := map[string]tls.Certificate{}
+// open reads every certificate, key and CA of the file.
+func (s *Server) open() error {
 	var errs []error
 	for _, k := range s.config.sockets {
 		if !k.ssl {
 			continue
 		}
 		for _, v := range k.servers {
+			var pairs []certs.Pair
 			for _, c := range v.settings.tls.certificates {
-				if err := s.certificate(certs, c); err != nil {
-					errs = append(errs, err)
-				}
+				pairs = append(pairs, certs.Pair{Certificate: c.cert, Key: c.key})
 			}
+			if len(pairs) == 0 || s.files[v] != nil {
+				continue
+			}
+			files, err := s.certs.Open(pairs)
+			if err != nil {
+				errs = append(errs, err)
+			}
+			s.files[v] = files
 		}
 	}
 	for _, file := range s.config.roots {
@@ -48,40 +56,20 @@ func (s *Server) certificates() (map[string]tls.Certificate, error) {
 			errs = append(errs, fmt.Errorf("CA file %s: no certificate in it", file))
 		}
 	}
-	return certs, errors.Join(errs...)
-}
-
-func (s *Server) certificate(certs map[string]tls.Certificate, c certificate) error {
-	if _, ok := certs[c.cert]; ok {
-		return nil
-	}
-	cert, err := s.host.ReadFile(c.cert)
-	if err != nil {
-		return fmt.Errorf("certificate: %w", err)
-	}
-	key, err := s.host.ReadFile(c.key)
-	if err != nil {
-		return fmt.Errorf("certificate's key: %w", err)
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return fmt.Errorf("certificate %s: %w", c.cert, err)
-	}
-	certs[c.cert] = pair
-	return nil
+	return errors.Join(errs...)
 }
 
 // tls is a socket's: the client's name chooses the server, whose certificate
 // is shown and whose HTTP/2 is offered. Versions are the default server's, for
 // OpenSSL has settled them by the time that nginx hears the name.
-func (s *Server) tls(k *socket, certs map[string]tls.Certificate) *tls.Config {
+func (s *Server) tls(k *socket) *tls.Config {
 	first := &k.servers[0].settings.tls
 	configs := map[*server]*tls.Config{}
 	for _, v := range k.servers {
 		t := &v.settings.tls
 		c := &tls.Config{MinVersion: first.min, MaxVersion: first.max, CipherSuites: t.suites, CurvePreferences: t.curves}
-		for _, file := range t.certificates {
-			c.Certificates = append(c.Certificates, certs[file.cert])
+		if files := s.files[v]; files != nil {
+			c.GetCertificate = files.GetCertificate
 		}
 		c.NextProtos = []string{"http/1.1", "http/1.0", "http/0.9"}
 		if k.http2 || v.http2 {
@@ -90,13 +78,13 @@ func (s *Server) tls(k *socket, certs map[string]tls.Certificate) *tls.Config {
 		if t.reject {
 			// Without a certificate crypto/tls answers unrecognized_name, as
 			// nginx does.
-			c.Certificates = nil
+			c.GetCertificate = nil
 		}
 		configs[v] = c
 	}
 	for _, v := range k.servers {
 		if len(v.settings.tls.certificates) == 0 && !v.settings.tls.reject {
-			configs[v].Certificates = configs[k.servers[0]].Certificates
+			configs[v].GetCertificate = configs[k.servers[0]].GetCertificate
 		}
 	}
 	choose := func(hello *tls.ClientHelloInfo) (*tls.Config, error) {

@@ -1,0 +1,71 @@
+// Package provision is the role that runs a certs.yaml: it obtains the
+// certificates that the file names, writes them for the programs that end TLS,
+// and tells how they fare. It knows no listener but its own, and nothing of who
+// ends TLS. Its law: it starts whatever the CA does, and what it has written is
+// never replaced by something worse.
+package provision
+
+import (
+	"slices"
+	"time"
+
+	"kasgen/internal/certsconf"
+)
+
+// Config is a certs.yaml that can be run.
+type Config struct {
+	file *certsconf.File
+}
+
+// Load reads and checks a file. It opens nothing. The error, where there is
+// one, is a diag.Findings.
+func Load(name string, data []byte) (*Config, error) {
+	f, err := certsconf.Read(name, data)
+	if err != nil {
+		return nil, err
+	}
+	return &Config{file: f}, nil
+}
+
+// Binds are the addresses that New opens.
+func (c *Config) Binds() []string { return []string{c.file.Observability.Listen} }
+
+// Files are what New reads: keys, and the CA of the CA's own listener.
+func (c *Config) Files() []string {
+	a := c.file.ACME
+	files := []string{a.CAFile, a.Cache.KeyFile}
+	if a.ExternalAccount != nil {
+		files = append(files, a.ExternalAccount.KeyFile)
+	}
+	return slices.DeleteFunc(files, func(path string) bool { return path == "" })
+}
+
+// Written are the files that certificates and keys are written to.
+func (c *Config) Written() []string {
+	var files []string
+	for _, cert := range c.file.Certificates {
+		files = append(files, cert.CertificateFile, cert.KeyFile)
+		if cert.CombinedFile != "" {
+			files = append(files, cert.CombinedFile)
+		}
+	}
+	return files
+}
+
+// Names are all names that certificates are obtained for.
+func (c *Config) Names() []string {
+	var names []string
+	for _, cert := range c.file.Certificates {
+		names = append(names, cert.Names...)
+	}
+	return names
+}
+
+// Directory is the CA's URL.
+func (c *Config) Directory() string { return c.file.ACME.Directory }
+
+// Drain is how long streams live on at a stop of who ends TLS with the files.
+func (c *Config) Drain() time.Duration { return time.Duration(c.file.Drain) }
+
+// Limits are those of a role that serves nobody's streams.
+func (c *Config) Limits() (connections int, drain time.Duration) { return 0, time.Second }

@@ -1,0 +1,136 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"kasgen/runtime/certs"
+	"kasgen/runtime/host"
+)
+
+// Server is a certs.yaml with its listener open and its files there.
+type Server struct {
+	host   *host.Host
+	source source
+	client *http.Client
+	export certs.Export
+	web    *http.Server
+	ln     net.Listener
+	addr   string
+
+	retire  sync.Once
+	retired chan struct{}
+}
+
+// New opens the cache, writes what is in it, or a placeholder where a program
+// would find nothing, and opens the listener. changed is called after
+// certificates have been written, until it returns no error.
+func (c *Config) New(ctx context.Context, h *host.Host, changed func(context.Context) error) (*Server, error) {
+	client, err := caClient(h, c.file.ACME.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("certificates: %w", err)
+	}
+	obtained, err := c.obtain(ctx, h, client)
+	if err != nil {
+		return nil, fmt.Errorf("certificates: %w", err)
+	}
+	s := &Server{host: h, client: client, addr: c.file.Observability.Listen, source: source{obtained, &certs.Set{}}, retired: make(chan struct{})}
+	s.export = certs.Export{Log: h.Log, Source: obtained, Changed: changed}
+	for _, cert := range c.file.Certificates {
+		o := certs.Output{ID: cert.Names[0], Certificate: h.At(cert.CertificateFile), Key: h.At(cert.KeyFile), Combined: h.At(cert.CombinedFile)}
+		if err := s.prepare(o, cert.Names); err != nil {
+			return nil, fmt.Errorf("certificates: %w", err)
+		}
+		s.export.Outputs = append(s.export.Outputs, o)
+	}
+	if s.ln, err = h.Listen(ctx, "tcp", s.addr); err != nil {
+		return nil, fmt.Errorf("certificates: observability.listen: %w", err)
+	}
+	s.web = &http.Server{Handler: s.handler(), ReadHeaderTimeout: time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute}
+	return s, nil
+}
+
+// Source is for who ends TLS in this process.
+func (s *Server) Source() certs.Source { return s.source }
+
+// Renew obtains every certificate anew, now.
+func (s *Server) Renew(ctx context.Context) error { return s.source.Renew(ctx) }
+
+// Status is of every certificate.
+func (s *Server) Status() []certs.Status { return s.source.Status() }
+
+// Addrs are the listeners' real addresses by those that the file names.
+func (s *Server) Addrs() map[string]net.Addr { return map[string]net.Addr{s.addr: s.ln.Addr()} }
+
+// Serve obtains, renews and writes until ctx is done, or Retire.
+func (s *Server) Serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if s.host.Metrics != nil {
+		certs.Expose(s.host.Metrics, s.Status)
+	}
+	var g errgroup.Group
+	g.Go(func() error { return s.source.Run(ctx) })
+	g.Go(func() error { return s.export.Run(ctx) })
+	g.Go(func() error {
+		if err := s.web.Serve(s.ln); err != nil && err != http.ErrServerClosed { //nolint:errorlint // it is never wrapped
+			cancel()
+			return err
+		}
+		return nil
+	})
+	select {
+	case <-ctx.Done():
+	case <-s.retired:
+		cancel() // what is under way goes on in the cache, by whoever comes next
+	}
+	s.Close()
+	err := g.Wait()
+	s.client.CloseIdleConnections()
+	return err
+}
+
+// Retire ends Serve; the files stay as they are.
+func (s *Server) Retire() { s.retire.Do(func() { close(s.retired) }) }
+
+// Close closes a server that will not Serve.
+func (s *Server) Close() {
+	s.web.Close()
+	s.ln.Close()
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /liveness", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /readiness", func(w http.ResponseWriter, _ *http.Request) {
+		if why := s.unready(time.Now()); why != "" {
+			http.Error(w, why, http.StatusServiceUnavailable)
+		}
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.host.Metrics, promhttp.HandlerOpts{Registry: s.host.Metrics}))
+	return mux
+}
+
+// unready says which certificates clients cannot be served with, and why.
+func (s *Server) unready(now time.Time) string {
+	var lines []string
+	for _, st := range s.Status() {
+		if st.Ready(now) {
+			continue
+		}
+		line := strings.Join(st.Names, ", ") + ": there is no certificate that is valid"
+		if st.Error != "" {
+			line += ": " + st.Error
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}

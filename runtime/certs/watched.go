@@ -1,0 +1,62 @@
+package certs
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Watched are the certificates in files of one role, whichever listeners they
+// are for.
+type Watched struct {
+	o  FilesOptions
+	mu sync.Mutex
+	by map[string]*Files // by their paths
+}
+
+// NewWatched has none yet.
+func NewWatched(o FilesOptions) *Watched { return &Watched{o: o, by: map[string]*Files{}} }
+
+// Open is OpenFiles; the same pairs are opened once.
+func (w *Watched) Open(pairs []Pair) (*Files, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	key := fmt.Sprintf("%q", pairs)
+	if f := w.by[key]; f != nil {
+		return f, nil
+	}
+	f, err := OpenFiles(pairs, w.o)
+	if err != nil {
+		return nil, err
+	}
+	w.by[key] = f
+	return f, nil
+}
+
+// Refresh reads the files now.
+func (w *Watched) Refresh() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range w.by {
+		f.Reload()
+	}
+}
+
+// Run reads the files every so often until ctx is done.
+func (w *Watched) Run(ctx context.Context) {
+	interval := w.o.Interval
+	if interval == 0 {
+		interval = Interval
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			w.Refresh()
+		}
+	}
+}
