@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"kasgen/internal/diag"
 	"kasgen/internal/strictyaml"
@@ -162,7 +163,25 @@ func (c *checker) tls(at string, t TLS) {
 			c.add(CodeTLS, field, fmt.Sprintf("%s is %q", field, protocol), "the edge speaks "+strings.Join(known, ", "), "remove it")
 		}
 	}
+	if s := t.SessionTickets; s != nil {
+		if s.KeyFile == "" {
+			c.missing(at+".sessionTickets.keyFile", "processes share the secret in it")
+		}
+		if d := time.Duration(s.Rotate); d < shortestRotate || d > longestRotate {
+			c.add(CodeLimit, at+".sessionTickets.rotate", fmt.Sprintf("%s.sessionTickets.rotate is %v", at, d),
+				"clocks differ by minutes, and no ticket may be used for more than 7 days (RFC 8446, section 4.6.1)", "write 10m to 84h, such as 12h")
+		}
+	}
+	if ca := t.ClientCA; ca != nil && ca.File == "" {
+		c.missing(at+".clientCA.file", "clients' certificates are checked against it")
+	}
 }
+
+// A key encrypts for one period and decrypts for two.
+const (
+	shortestRotate = 10 * time.Minute
+	longestRotate  = 84 * time.Hour
+)
 
 func (c *checker) limits(at string, l Limits) {
 	c.positive(at+".handshake", l.Handshake, "a silent client would hold its connection")

@@ -50,6 +50,23 @@ type TLS struct {
 	KeyFile         string   `json:"keyFile"`         // PEM
 	MinVersion      string   `json:"minVersion"`      // "1.2" or "1.3"
 	ALPN            []string `json:"alpn"`            // in order of preference
+	// SessionTickets is nil where each process makes its own keys: then a client
+	// resumes its session only with the process that it began with.
+	SessionTickets *SessionTickets `json:"sessionTickets,omitempty"`
+	ClientCA       *ClientCA       `json:"clientCA,omitempty"` // nil: no client is asked for a certificate
+}
+
+// SessionTickets is what processes encrypt session tickets with, so that a
+// client resumes its session with any of them (RFC 8446, section 4.6.1).
+type SessionTickets struct {
+	KeyFile string   `json:"keyFile"` // a secret of 32 bytes or more, the same for all; keys are derived from it and the time
+	Rotate  Duration `json:"rotate"`  // how long a key encrypts; it decrypts for as long again
+}
+
+// ClientCA is who signs the certificates that clients present.
+type ClientCA struct {
+	File     string `json:"file"`     // PEM
+	Required bool   `json:"required"` // false: a client without a certificate passes, one with a wrong one does not
 }
 
 // Limits bound what a client may hold before it has been understood.

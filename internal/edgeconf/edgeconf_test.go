@@ -129,6 +129,41 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// TestTLS is what a listener may be told of tickets and clients' certificates.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	const more = `        - h2
+      sessionTickets:
+        keyFile: /tickets.key
+        rotate: 12h0m0s
+      clientCA:
+        file: /clients.pem
+        required: false
+`
+	text := strings.Replace(valid, "        - h2\n", more, 1)
+	f, err := edgeconf.Read("e", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff("# why\n\n"+text, string(edgeconf.Write(f, "why", nil))); d != "" {
+		t.Error(d)
+	}
+	for name, tc := range map[string]struct{ old, new, want string }{
+		"no key file":   {"/tickets.key", `""`, "15:18 KAS1102"},
+		"too quick":     {"12h0m0s", "1m", "16:17 KAS1108"},
+		"too slow":      {"12h0m0s", "85h", "16:17 KAS1108"},
+		"no period":     {"        rotate: 12h0m0s\n", "", "14:7 KAS1108"},
+		"no client CA":  {"/clients.pem", `""`, "18:15 KAS1102"},
+		"not a boolean": {"required: false", "required: maybe", "19:19 KAS1007"},
+	} {
+		_, err := edgeconf.Read("e", []byte(strings.Replace(text, tc.old, tc.new, 1)))
+		fs, _ := errors.AsType[diag.Findings](err)
+		if len(fs) != 1 || strings.TrimPrefix(fs[0].String(), "e:")+" "+fs[0].Code != tc.want {
+			t.Errorf("%s: %v, want %s", name, err, tc.want)
+		}
+	}
+}
+
 // FuzzRead holds the package to its law: what it reads it writes, and reads
 // back to the same value.
 func FuzzRead(f *testing.F) {

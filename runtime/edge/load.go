@@ -33,12 +33,18 @@ func (c *Config) Binds() []string {
 	return binds
 }
 
-// Files are the certificates and keys that New reads.
+// Files are the certificates, keys and secrets that New reads.
 func (c *Config) Files() []string {
 	var files []string
 	for _, l := range c.file.Listeners {
 		if l.TLS != nil {
 			files = append(files, l.TLS.CertificateFile, l.TLS.KeyFile)
+			if t := l.TLS.SessionTickets; t != nil {
+				files = append(files, t.KeyFile)
+			}
+			if ca := l.TLS.ClientCA; ca != nil {
+				files = append(files, ca.File)
+			}
 		}
 	}
 	for _, u := range c.file.Upstreams {

@@ -42,6 +42,7 @@ type Server struct {
 	upstreams map[string]*upstream
 	relays    relay.Group
 	certs     []*certs.Files
+	policies  []*policy
 	metrics   *prometheus.Registry
 	addrs     map[string]net.Addr
 
@@ -97,6 +98,13 @@ func (s *Server) open(ctx context.Context, h *host.Host, conf edgeconf.Listener,
 			return err
 		}
 		o.TLS = serverTLS(conf, src)
+		p, err := newPolicy(h, *conf.TLS, o.TLS)
+		if err != nil {
+			return err
+		}
+		if p != nil {
+			s.policies = append(s.policies, p)
+		}
 	}
 	ln, err := h.Listen(ctx, "tcp", conf.Address)
 	if err != nil {
@@ -161,6 +169,9 @@ func (s *Server) watch(ctx context.Context) (stop func()) {
 	var g errgroup.Group
 	for _, c := range s.certs {
 		g.Go(func() error { return c.Run(ctx) })
+	}
+	for _, p := range s.policies {
+		g.Go(func() error { return p.run(ctx) })
 	}
 	if s.metrics != nil && len(s.certs) > 0 {
 		certs.Expose(s.metrics, s.certificates)
