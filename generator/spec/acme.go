@@ -27,7 +27,7 @@ func (s *Spec) resolveACME() {
 	if a.Challenge == "" {
 		// By http-01 no other program has to hand the CA's handshakes to the
 		// edge; where the edge takes all handshakes, 443 is the one port needed.
-		alpn, http := s.handshakes() == nil, len(s.HTTP.Listen) > 0
+		alpn, http := s.handshakes() == nil, s.asked()
 		switch {
 		case alpn && (!http || len(s.Certified()) == 1):
 			a.Challenge = TLSALPN01
@@ -68,6 +68,10 @@ func (s *Spec) handshakes() []string {
 	return others
 }
 
+// asked says whether a CA that asks on port 80 gets an answer: from nginx, which
+// asks who obtains the certificate, or from files in a directory.
+func (s *Spec) asked() bool { return len(s.HTTP.Listen) > 0 || s.TLS.ACME.Webroot != "" }
+
 // acme checks the single values of the section.
 func (c *checker) acme() {
 	a, at := c.spec.TLS.ACME, "tls.acme."
@@ -82,6 +86,7 @@ func (c *checker) acme() {
 	if a.Challenge != "" || c.rules != nil { // what is empty follows from others
 		choice(c, at+"challenge", a.Challenge, TLSALPN01, HTTP01)
 	}
+	c.optionalPath(at+"webroot", a.Webroot)
 	c.derivedPath(at+"cache.directory", a.Cache.Directory)
 	c.optionalPath(at+"cache.keyFile", a.Cache.KeyFile)
 	c.listen(at+"observability", a.Observability)
@@ -156,7 +161,7 @@ func (c *checker) provided() {
 func (c *checker) answerable() {
 	s := c.spec
 	field := c.written("tls.acme.challenge", "http.listen", "tls.source")
-	const open = "set http.listen to where port 80 is free, and write tls.acme.challenge: http-01"
+	const open = "write tls.acme.challenge: http-01, and set http.listen to where port 80 is free, or tls.acme.webroot to where somebody else's server answers from"
 	others := s.handshakes()
 	switch {
 	case s.TLS.ACME.Challenge == TLSALPN01 && len(others) > 0:
@@ -169,12 +174,14 @@ func (c *checker) answerable() {
 		}
 		c.add(CodeChallenge, field, "tls-alpn-01 cannot be answered for "+strings.Join(others, " and "),
 			who+", and answers no CA: only the edge does, where it gets the handshake", "write tls.acme.challenge: http-01, with port 80 in http.listen")
-	case s.TLS.ACME.Challenge == HTTP01 && len(s.HTTP.Listen) == 0:
+	case s.TLS.ACME.Challenge == HTTP01 && !s.asked():
 		fix := open
 		if len(others) == 0 {
 			fix = "write tls.acme.challenge: tls-alpn-01, or set http.listen to where port 80 is free"
 		}
 		c.add(CodeChallenge, field, "http-01 cannot be answered: http.listen is empty", "the CA asks on port 80 of each name, and nothing listens there", fix)
+	case s.TLS.ACME.Challenge == TLSALPN01 && s.TLS.ACME.Webroot != "":
+		c.add(CodeACMEUnused, "tls.acme.webroot", "tls.acme.webroot is set although tls.acme.challenge is tls-alpn-01", "nobody would read the files", "remove it, or write tls.acme.challenge: http-01")
 	case s.TLS.ACME.Challenge == "":
 		c.add(CodeChallenge, field, "no challenge can be answered", "http.listen is empty, and the edge does not get the handshakes of "+strings.Join(others, " and "), open)
 	}

@@ -48,6 +48,7 @@ func Scalars() []Scalar {
 		{"tls-acme-email", "tls.acme.email", "address that the CA may write to", func(s *Spec) any { return &s.TLS.ACME.Email }},
 		{"tls-acme-key-type", "tls.acme.keyType", "ecdsa256, ecdsa384, rsa2048 or rsa4096", func(s *Spec) any { return &s.TLS.ACME.KeyType }},
 		{"tls-acme-challenge", "tls.acme.challenge", "tls-alpn-01 or http-01", func(s *Spec) any { return &s.TLS.ACME.Challenge }},
+		{"tls-acme-webroot", "tls.acme.webroot", "from which somebody else's server on port 80 answers", func(s *Spec) any { return &s.TLS.ACME.Webroot }},
 		{"tls-acme-cache-directory", "tls.acme.cache.directory", "where account and certificates are kept", func(s *Spec) any { return &s.TLS.ACME.Cache.Directory }},
 		{"tls-acme-cache-key-file", "tls.acme.cache.keyFile", "key file that encrypts what is kept", func(s *Spec) any { return &s.TLS.ACME.Cache.KeyFile }},
 		{"tls-acme-observability", "tls.acme.observability", "where readiness and metrics of certificates are served", func(s *Spec) any { return &s.TLS.ACME.Observability }},

@@ -65,6 +65,7 @@ type ACME struct {
 	ExternalAccount *ExternalAccount `json:"externalAccount"` // null: none
 	KeyType         KeyType          `json:"keyType"`         // of the certificate's key
 	Challenge       Challenge        `json:"challenge"`       // empty: tls-alpn-01 where the edge ends all TLS, else http-01 if port 80 is ours
+	Webroot         string           `json:"webroot"`         // from which somebody else's server on port 80 answers http-01; empty: port 80 is ours
 	Cache           ACMECache        `json:"cache"`
 	Observability   string           `json:"observability"` // where readiness and metrics of certificates are served
 }

@@ -104,6 +104,8 @@ func faults() map[string]struct {
 		"ACME, B is shared":   {"topology: B\ntls: {source: acme, acme: {challenge: tls-alpn-01}}\nhttp: {listen: []}\n", nil},
 		"ACME, gRPC only":     {"topology: B\ntls: {source: acme}\nloadBalancer: {kind: external-tcp, tls: terminate, alpn: none}\nhttp: {listen: ['0.0.0.0:80']}\n", nil},
 		"ACME, two CAs":       {"tls: {source: acme, acme: {staging: true, directory: 'https://ca.example.com/d'}}\n", []string{"6:37 KAS1530"}},
+		"ACME, webroot":       {"topology: D\ntls: {source: acme, acme: {webroot: /srv/www}}\nhttp: {listen: []}\n", nil},
+		"ACME, idle webroot":  {"tls: {source: acme, acme: {webroot: /srv/www, challenge: tls-alpn-01}}\n", []string{"6:37 KAS1530"}},
 		"ACME is not asked":   {"tls: {acme: {email: a@example.com}}\n", []string{"6:13 KAS1530"}},
 		"ACME by http":        {"tls: {source: acme, acme: {directory: 'http://ca.example.com/d'}}\n", []string{"6:39 KAS1403"}},
 		"ACME, bad address":   {"tls: {source: acme, acme: {email: 'ops at example.com'}}\n", []string{"6:35 KAS1413"}},

@@ -9,10 +9,9 @@ import (
 // Certificates are what is obtained from a CA.
 type Certificates struct {
 	spec.ACME
-	Names   []string
-	Webroot string // of http-01
-	Edge    bool   // the edge does
-	TLS     TLS    // where they are written
+	Names []string
+	Edge  bool // the edge does
+	TLS   TLS  // where they are written
 	// Who ends TLS with them in files, and so reads its configuration again
 	// after each renewal.
 	HAProxy, Stream, Web bool
@@ -25,8 +24,8 @@ func certificates(t *Topology, s *spec.Spec) {
 		return
 	}
 	c := &Certificates{ACME: s.TLS.ACME, Names: s.Certified(), TLS: *tlsOf(s), Edge: t.Edge != nil && t.Edge.TLS != nil}
-	if c.Challenge == spec.HTTP01 {
-		c.Webroot = webroot(s)
+	if c.Challenge == spec.HTTP01 && c.Webroot == "" && t.Web != nil && t.Web.Redirect != nil {
+		t.Web.Redirect.Challenge, t.Web.Redirect.Answers = "", dialable(c.Observability)
 	}
 	if t.Front != nil {
 		ends := slices.ContainsFunc(t.Front.Frontends, func(f Frontend) bool { return f.TLS != nil })
@@ -37,9 +36,6 @@ func certificates(t *Topology, s *spec.Spec) {
 	t.Certs = c
 	t.validated(s)
 }
-
-// webroot is where nginx finds the answers to challenges.
-func webroot(s *spec.Spec) string { return s.StateDir + "/acme" }
 
 // validated sends a CA's handshakes for a name that the gRPC balancer has to
 // the edge, which answers them.

@@ -42,7 +42,7 @@ func redirect(t *Topology, s *spec.Spec) error {
 	if err != nil {
 		return err
 	}
-	w.Redirect = &Redirect{Listen: listening(s.HTTP.Listen), Hosts: hosts(s), Challenge: webroot(s)}
+	w.Redirect = &Redirect{Listen: listening(s.HTTP.Listen), Hosts: hosts(s), Challenge: s.StateDir + "/acme"}
 	return nil
 }
 

@@ -13,11 +13,12 @@ type Web struct {
 	Refusal         *Refusal // nil: every upgrade passes
 }
 
-// Redirect is port 80: ACME challenges from a directory, https for the rest.
+// Redirect is port 80: ACME challenges, https for the rest.
 type Redirect struct {
 	Listen    []string // host:port
 	Hosts     []string
-	Challenge string // directory above .well-known
+	Challenge string // directory above .well-known; empty: Answers
+	Answers   string // host:port of who answers challenges itself
 }
 
 // Site is a vhost.

@@ -48,7 +48,7 @@ type ACME struct {
 	ExternalAccount *ExternalAccount `json:"externalAccount,omitempty"` // nil: none
 	KeyType         KeyType          `json:"keyType"`
 	Challenge       Challenge        `json:"challenge"`
-	Webroot         string           `json:"webroot,omitempty"` // of http-01: a directory whose .well-known/acme-challenge is answered on port 80
+	Webroot         string           `json:"webroot,omitempty"` // of http-01: a directory whose .well-known/acme-challenge a server on port 80 answers from; empty: it asks Observability.Listen
 	Cache           Cache            `json:"cache"`
 }
 
@@ -101,7 +101,8 @@ type Certificate struct {
 	CombinedFile    string   `json:"combinedFile,omitempty"` // both in one, for HAProxy; empty: not written
 }
 
-// Observability is where liveness, readiness and metrics are served.
+// Observability is where liveness, readiness and metrics are served, and
+// answers to http-01.
 type Observability struct {
 	Listen string `json:"listen"` // host:port
 }

@@ -87,11 +87,7 @@ func (c *checker) acme(at string, a ACME) {
 	}
 	oneOf(c, at+".keyType", a.KeyType, KeyTypes()...)
 	oneOf(c, at+".challenge", a.Challenge, Challenges()...)
-	switch {
-	case a.Challenge == HTTP01 && a.Webroot == "":
-		c.add(CodeWebroot, at+".webroot", at+".webroot is not set although the challenge is http-01",
-			"the server on port 80 answers from files in it", "set it to the directory that this server answers from")
-	case a.Challenge == TLSALPN01 && a.Webroot != "":
+	if a.Challenge == TLSALPN01 && a.Webroot != "" {
 		c.add(CodeWebroot, at+".webroot", at+".webroot is set although the challenge is tls-alpn-01",
 			"nothing would be written there", "remove it, or write challenge: http-01")
 	}

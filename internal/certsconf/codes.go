@@ -10,5 +10,5 @@ const (
 	CodePath      = "KAS1906" // not an absolute path
 	CodeDuplicate = "KAS1907" // two certificates share what must be their own
 	CodeAddress   = "KAS1908" // not host:port
-	CodeWebroot   = "KAS1909" // a directory for answers without http-01, or the reverse
+	CodeWebroot   = "KAS1909" // a directory for answers without http-01
 )

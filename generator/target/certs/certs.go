@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"kasgen/generator/bundle"
+	"kasgen/generator/spec"
 	"kasgen/generator/target"
 	"kasgen/generator/topology"
 	"kasgen/internal/certsconf"
@@ -44,10 +45,13 @@ func Render(t topology.Topology) ([]bundle.File, error) {
 		"observability.listen":     "/liveness, /readiness and /metrics",
 		"drain":                    "How long streams live on after SIGTERM.",
 	}
-	if c.Webroot != "" {
-		notes["acme.webroot"] = "nginx answers http://NAME/.well-known/acme-challenge/ from here."
-	} else {
+	switch {
+	case c.Challenge == spec.TLSALPN01:
 		notes["acme.challenge"] = "Answered at the edge's own port, by whoever gets the CA's handshake."
+	case c.Webroot != "":
+		notes["acme.webroot"] = "Somebody else's server answers on port 80, from .well-known/acme-challenge here."
+	default:
+		notes["acme.challenge"] = "Asked on port 80, where nginx passes it on to observability.listen."
 	}
 	if c.Edge {
 		notes[first+".certificateFile"] = "The edge in the process that obtains it has it from memory; it is written for\nothers, after each renewal."

@@ -115,6 +115,8 @@ func (s *Server) handler() http.Handler {
 			http.Error(w, why, http.StatusServiceUnavailable)
 		}
 	})
+	// A CA asks on port 80, and the server there passes it on.
+	mux.Handle("/.well-known/acme-challenge/", s.source.HTTPHandler(http.NotFoundHandler()))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.host.Metrics, promhttp.HandlerOpts{Registry: s.host.Metrics}))
 	return mux
 }
