@@ -64,11 +64,12 @@ func (s *Source) Read(in io.Reader) (*spec.Spec, diag.Findings, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	data, defaults := []byte(spec.Example), func(*spec.Spec) {}
+	data := []byte(spec.Example)
+	var defaults spec.Defaults
 	if target != nil && target.Example != "" {
 		data = []byte(target.Example)
 	}
-	if target != nil && target.Defaults != nil {
+	if target != nil {
 		defaults = target.Defaults
 	}
 	switch s.file {

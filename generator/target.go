@@ -24,8 +24,8 @@ const Plain = "plain"
 type Target struct {
 	Name    string // as --target has it
 	Example string // the kasgen.yaml that stands in for a missing one; empty: spec.Example
-	// Defaults changes what a kasgen.yaml may leave out; nil: nothing.
-	Defaults func(*spec.Spec)
+	// Defaults fills in what a kasgen.yaml leaves out; nil: nothing.
+	Defaults spec.Defaults
 	// Renderer declares the target's own flags, whose names no other target
 	// has, and gives what reads them once they are parsed. It is called once
 	// for each command.

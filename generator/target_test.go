@@ -21,7 +21,11 @@ import (
 func paper() generator.Target {
 	return generator.Target{
 		Name:     "paper",
-		Defaults: func(s *spec.Spec) { s.StateDir = "/srv/paper" },
+		Defaults: func(s *spec.Spec, written func(string) bool) {
+			if !written("stateDir") {
+				s.StateDir = "/srv/paper"
+			}
+		},
 		Renderer: func(flags *pflag.FlagSet) generator.Renderer {
 			size := flags.String("paper-size", "A4", "")
 			return func(f generator.Facts) ([]bundle.File, diag.Findings, error) {

@@ -78,7 +78,7 @@ func (c *checker) development() {
 	switch {
 	case c.spec.TLS.Source != TLSDevelopmentCA:
 		return
-	case c.spec.KAS.Kind == KASGitLab:
+	case c.spec.KAS.Kind == KASGitLab || c.spec.KAS.Kind == KASExternal:
 		who = "GitLab's own kas has"
 	case len(c.spec.LoadBalancer.Nodes) > 1:
 		who = fmt.Sprintf("%d nodes have", len(c.spec.LoadBalancer.Nodes))

@@ -14,19 +14,22 @@ func Read(name string, data []byte, overrides []Override) (*Spec, diag.Findings)
 	return ReadOn(time.Now().UTC(), name, data, overrides)
 }
 
-// ReadFor is Read where defaults has changed what the file may leave out.
-func ReadFor(defaults func(*Spec), name string, data []byte, overrides []Override) (*Spec, diag.Findings) {
+// Defaults fills in what nobody has written, before anything follows from it.
+// written says whether the file or an override has a field.
+type Defaults func(s *Spec, written func(field string) bool)
+
+// ReadFor is Read with defaults of somebody else's.
+func ReadFor(defaults Defaults, name string, data []byte, overrides []Override) (*Spec, diag.Findings) {
 	return read(time.Now().UTC(), defaults, name, data, overrides)
 }
 
 // ReadOn is Read on another day. Only warnings look at the day.
 func ReadOn(now time.Time, name string, data []byte, overrides []Override) (*Spec, diag.Findings) {
-	return read(now, func(*Spec) {}, name, data, overrides)
+	return read(now, nil, name, data, overrides)
 }
 
-func read(now time.Time, defaults func(*Spec), name string, data []byte, overrides []Override) (*Spec, diag.Findings) {
+func read(now time.Time, defaults Defaults, name string, data []byte, overrides []Override) (*Spec, diag.Findings) {
 	s := Default()
-	defaults(&s)
 	doc, findings := strictyaml.Decode(name, data, &s)
 	c := &checker{spec: &s, today: now.Truncate(24 * time.Hour), doc: doc, sources: map[string]string{}}
 	for _, o := range overrides {
@@ -35,6 +38,9 @@ func read(now time.Time, defaults func(*Spec), name string, data []byte, overrid
 			findings.Add(*f)
 			c.faulty(o.Field)
 		}
+	}
+	if defaults != nil {
+		defaults(&s, c.has)
 	}
 	s.resolve()
 	c.check()

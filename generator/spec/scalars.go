@@ -61,7 +61,7 @@ func Scalars() []Scalar {
 		{"grpc-balancer-address", "grpcBalancer.address", "shared with the load balancer by SNI, or own", func(s *Spec) any { return &s.GRPCBalancer.Address }},
 		{"grpc-balancer-tls", "grpcBalancer.tls", "terminate or cleartext", func(s *Spec) any { return &s.GRPCBalancer.TLS }},
 		{"edge-listen", "edge.listen", "address of the edge", func(s *Spec) any { return &s.Edge.Listen }},
-		{"kas-kind", "kas.kind", "embedded or gitlab", func(s *Spec) any { return &s.KAS.Kind }},
+		{"kas-kind", "kas.kind", "embedded, gitlab or external", func(s *Spec) any { return &s.KAS.Kind }},
 		{"kas-version", "kas.version", "version of GitLab's kas", func(s *Spec) any { return &s.KAS.Version }},
 		{"kas-path-prefix", "kas.pathPrefix", "path of the Kubernetes API proxy", func(s *Spec) any { return &s.KAS.PathPrefix }},
 		{"agents-websocket", "agents.websocket", "keep or remove", func(s *Spec) any { return &s.Agents.Websocket }},

@@ -79,7 +79,7 @@ func (c *checker) distinct(field string, list []string) {
 
 func (c *checker) kas() {
 	k := c.spec.KAS
-	choice(c, "kas.kind", k.Kind, KASEmbedded, KASGitLab)
+	choice(c, "kas.kind", k.Kind, KASEmbedded, KASGitLab, KASExternal)
 	c.version("kas.version", k.Version, oldestKAS(), "files are written for kas from "+oldestKAS().String()+" on")
 	prefix := k.PathPrefix
 	c.note("kas.pathPrefix", Rule{Form: FormPrefix})

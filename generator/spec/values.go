@@ -131,6 +131,7 @@ type KASKind string
 const (
 	KASGitLab   KASKind = "gitlab"
 	KASEmbedded KASKind = "embedded"
+	KASExternal KASKind = "external" // GitLab's, and an installer of its own writes its file
 )
 
 // WebsocketAgents says what becomes of agents that use WebSocket.

@@ -19,7 +19,7 @@ func development(s *spec.Spec, version kasconf.Version) []lockfile.Development {
 			lockfile.Development{Path: s.StateDir + "/tls/ca.crt", Kind: lockfile.CA, Names: []string{}},
 			lockfile.Development{Path: s.TLS.CertificateFile, Kind: lockfile.Certificate, Names: hosts(s)})
 	}
-	if s.KAS.Kind == spec.KASGitLab {
+	if s.KAS.Kind != spec.KASEmbedded {
 		return list // GitLab has made its own, and would not know others
 	}
 	secret(s.KAS.Secrets.GitLab, lockfile.Secret)

@@ -19,7 +19,7 @@ func base(s *spec.Spec) (Topology, error) {
 		SpecDigest: s.Digest(),
 		StateDir:   s.StateDir,
 		KAS: KAS{
-			GitLab: s.KAS.Kind == spec.KASGitLab, Version: version,
+			GitLab: s.KAS.Kind != spec.KASEmbedded, External: s.KAS.Kind == spec.KASExternal, Version: version,
 			GitLabURL: s.GitLab.URL, ExternalURL: s.GitLab.ExternalURL, GitLabCAFile: s.GitLab.CAFile,
 			Websocket: s.Agents.Websocket == spec.WebsocketKeep, RemoveWebsocket: string(s.Agents.RemoveAfter),
 			PathPrefix: s.KAS.PathPrefix, PrefixNote: "The path arrives as clients sent it.",

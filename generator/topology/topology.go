@@ -148,6 +148,7 @@ type Upstream struct {
 // KAS is the agent server.
 type KAS struct {
 	GitLab          bool // GitLab's own program, not the embedded one
+	External        bool // its file is somebody else's
 	Version         kasconf.Version
 	GitLabURL       string
 	ExternalURL     string // origin for browsers

@@ -15,9 +15,12 @@ import (
 // Path is the file's name in a bundle.
 const Path = "kas/kas-config.yaml"
 
-// Render writes kas's configuration.
+// Render writes kas's configuration, if it is ours to write.
 func Render(t topology.Topology) ([]bundle.File, error) {
 	k := t.KAS
+	if k.External {
+		return nil, nil
+	}
 	f := &kasconf.File{
 		Gitlab: &kasconf.Gitlab{
 			Address: k.GitLabURL, AuthenticationSecretFile: k.Secrets.GitLab, CACertificateFile: k.GitLabCAFile,
