@@ -18,6 +18,12 @@ func readEdge(f *facts, path string, data []byte) error {
 		f.names = append(f.names, l.ServerNames...)
 		if l.TLS != nil {
 			f.load(l.TLS.CertificateFile, l.TLS.KeyFile)
+			if t := l.TLS.SessionTickets; t != nil {
+				f.load(t.KeyFile)
+			}
+			if ca := l.TLS.ClientCA; ca != nil {
+				f.load(ca.File)
+			}
 		}
 	}
 	for _, u := range e.Upstreams {

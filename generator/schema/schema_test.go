@@ -224,6 +224,8 @@ func surroundings() map[string]map[string]any {
 		"migration.keep[]":   {"listen": ":5000", "backend": "b.example.com:5001"},
 		"suppress[]":         {"code": "KAS1706", "reason": "r"},
 
+		"tls.sessionTickets":       {"keyFile": "/k"},
+		"tls.clientCA":             {"file": "/ca.pem"},
 		"tls.acme.externalAccount": {"keyID": "k", "keyFile": "/k"},
 	}
 }

@@ -51,6 +51,8 @@ const (
 	CodeACMEUnused     = "KAS1530"
 	CodeNoBalancer     = "KAS1531"
 	CodeUncertifiable  = "KAS1532"
+	CodeEdgeTLS        = "KAS1533"
+	CodeRotate         = "KAS1534"
 )
 
 // KAS17xx for what works and will hurt.

@@ -95,6 +95,9 @@ func (s *Spec) resolve() {
 		}
 	}
 	below(&s.TLS.ACME.Cache.Directory, "certs")
+	if t := s.TLS.SessionTickets; t != nil && t.Rotate == 0 {
+		t.Rotate = Duration(12 * time.Hour) // a ticket serves for a working day, and what a key gives away is bounded by two of these
+	}
 	s.resolveBalancer()
 	s.resolveGRPC()
 	if s.HTTP.Listen == nil && !s.LoadBalancer.Kind.External() && !s.LoadBalancer.ShareWithGitLab.Enabled {

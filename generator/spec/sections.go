@@ -23,6 +23,7 @@ func (c *checker) tls() {
 	c.derivedPath("tls.keyFile", t.KeyFile)
 	c.derivedPath("tls.combinedFile", t.CombinedFile)
 	choice(c, "tls.minVersion", t.MinVersion, "1.2", "1.3")
+	c.edgeTLS()
 	c.acme()
 }
 

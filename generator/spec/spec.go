@@ -54,6 +54,22 @@ type TLS struct {
 	CombinedFile    string    `json:"combinedFile"`    // both in one, for HAProxy; empty: tls/kas.pem below StateDir
 	MinVersion      string    `json:"minVersion"`      // "1.2" or "1.3"
 	ACME            ACME      `json:"acme"`            // of source acme
+	// Of the edge alone, where it ends TLS.
+	SessionTickets *SessionTickets `json:"sessionTickets,omitempty"` // null: each edge makes its own keys
+	ClientCA       *ClientCA       `json:"clientCA,omitempty"`       // null: no client is asked for a certificate
+}
+
+// SessionTickets is what edges encrypt session tickets with, so that a client
+// resumes its session with any of them.
+type SessionTickets struct {
+	KeyFile string   `json:"keyFile"` // a secret of 32 random bytes or more, the same on all nodes
+	Rotate  Duration `json:"rotate"`  // how long a key that follows from it encrypts; zero: 12h
+}
+
+// ClientCA is who signs the certificates that clients present.
+type ClientCA struct {
+	File     string `json:"file"`     // PEM
+	Optional bool   `json:"optional"` // a client without a certificate passes too
 }
 
 // ACME is how certificates are obtained from a CA.

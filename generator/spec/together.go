@@ -24,6 +24,7 @@ func (c *checker) together() {
 	c.names()
 	c.certificates()
 	c.challenges()
+	c.edgeEnds()
 	c.agents()
 	c.overlap()
 	c.advice()

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"time"
 
 	"kasgen/generator/spec"
 	"kasgen/internal/lockfile"
@@ -60,6 +61,12 @@ func edge(s *spec.Spec, alpn ...string) *Edge {
 	}
 	if s.LoadBalancer.TLS == spec.Passthrough {
 		e.TLS = tlsOf(s, alpn...)
+		if t := s.TLS.SessionTickets; t != nil {
+			e.TLS.Tickets = &Tickets{KeyFile: t.KeyFile, Rotate: time.Duration(t.Rotate)}
+		}
+		if ca := s.TLS.ClientCA; ca != nil {
+			e.TLS.Clients = &Clients{CAFile: ca.File, Required: !ca.Optional}
+		}
 	}
 	if s.Agents.Websocket == spec.WebsocketKeep {
 		e.Paths = append(e.Paths, Path{Prefix: "/", Why: "agents over WebSocket, on any other path" + until(s), Upstream: agentUpstream, Upgrades: []string{"websocket"}, UpgradeOnly: true})

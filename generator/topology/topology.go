@@ -73,7 +73,21 @@ type TLS struct {
 	KeyFile         string
 	CombinedFile    string   // both
 	MinVersion      string   // "1.2" or "1.3"
+	Tickets         *Tickets // nil: whoever ends TLS makes its own keys
+	Clients         *Clients // nil: no client is asked for a certificate
 	ALPN            []string // in order of preference
+}
+
+// Tickets is what session tickets are encrypted with.
+type Tickets struct {
+	KeyFile string
+	Rotate  time.Duration
+}
+
+// Clients is who signs clients' certificates.
+type Clients struct {
+	CAFile   string
+	Required bool
 }
 
 // ProxyHeader is the PROXY header that a backend gets.

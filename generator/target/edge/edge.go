@@ -52,6 +52,13 @@ func Render(t topology.Topology) ([]bundle.File, error) {
 	if tls := t.Edge.TLS; tls != nil {
 		l.TLS = &edgeconf.TLS{CertificateFile: tls.CertificateFile, KeyFile: tls.KeyFile, MinVersion: tls.MinVersion, ALPN: slices.Clone(tls.ALPN)}
 		notes[listener+".tls.alpn"] = "kubectl offers both and must get HTTP/1.1, in which it can upgrade; agents\noffer h2 alone."
+		if c := tls.Tickets; c != nil {
+			l.TLS.SessionTickets = &edgeconf.SessionTickets{KeyFile: c.KeyFile, Rotate: edgeconf.Duration(c.Rotate)}
+			notes[listener+".tls.sessionTickets"] = "The same file on every node lets clients resume sessions with any of them."
+		}
+		if c := tls.Clients; c != nil {
+			l.TLS.ClientCA = &edgeconf.ClientCA{File: c.CAFile, Required: c.Required}
+		}
 		if !slices.Contains(tls.ALPN, "h2") {
 			notes[listener+".tls.alpn"] = "kubectl upgrades in HTTP/1.1; gRPC has a name and a balancer of its own."
 		}

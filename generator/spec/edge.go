@@ -1,0 +1,50 @@
+package spec
+
+import (
+	"fmt"
+	"time"
+)
+
+// Bounds of tls.sessionTickets.rotate: clocks of nodes differ by minutes, and no
+// ticket may be used for more than 7 days (RFC 8446, section 4.6.1), which is
+// two periods.
+const (
+	shortestRotate = 10 * time.Minute
+	longestRotate  = 84 * time.Hour
+)
+
+// edgeTLS checks the single values of what the edge alone can do with TLS.
+func (c *checker) edgeTLS() {
+	if t := c.spec.TLS.SessionTickets; t != nil {
+		at := "tls.sessionTickets."
+		c.path(at+"keyFile", t.KeyFile)
+		if d := time.Duration(t.Rotate); c.rules == nil && (d < shortestRotate || d > longestRotate) {
+			c.add(CodeRotate, at+"rotate", fmt.Sprintf("%srotate is %v", at, d),
+				"clocks of nodes differ by minutes, and no ticket may be used for more than 7 days (RFC 8446, section 4.6.1), which is two periods", "write 10m to 84h, such as 12h")
+		}
+	}
+	if ca := c.spec.TLS.ClientCA; ca != nil {
+		c.path("tls.clientCA.file", ca.File)
+	}
+}
+
+// edgeEnds reports what needs an edge that ends TLS where none does.
+func (c *checker) edgeEnds() {
+	t := c.spec.TLS
+	for field, there := range map[string]bool{"tls.sessionTickets": t.SessionTickets != nil, "tls.clientCA": t.ClientCA != nil} {
+		if !there || c.spec.edgeEndsTLS() {
+			continue
+		}
+		who := "the load balancer ends it"
+		if c.spec.Topology.shape().vhosts {
+			who = "nginx ends it"
+		}
+		c.add(CodeEdgeTLS, field, field+" is set, and the edge ends no TLS", who+", and nothing of the kind is rendered for that",
+			"remove it, or pass TLS through: topology A or B with loadBalancer.tls: passthrough")
+	}
+}
+
+// edgeEndsTLS says whether there is an edge that clients speak TLS with.
+func (s *Spec) edgeEndsTLS() bool {
+	return !s.Topology.shape().vhosts && s.LoadBalancer.TLS == Passthrough
+}
