@@ -20,7 +20,7 @@ import (
 // has GitLab at another place by default.
 func paper() generator.Target {
 	return generator.Target{
-		Name:     "paper",
+		Name: "paper",
 		Defaults: func(s *spec.Spec, written func(string) bool) {
 			if !written("stateDir") {
 				s.StateDir = "/srv/paper"

@@ -6,6 +6,7 @@ package target
 import (
 	"bytes"
 	"fmt"
+	"path"
 	"text/template"
 	"time"
 
@@ -16,24 +17,23 @@ import (
 // opens up to 500 tunnels in one connection, and a few calls beside them.
 const Streams = 1000
 
-// Execute renders the template at path with values. word quotes a text as the
+// Execute renders the template in file with values. word quotes a text as the
 // program's syntax asks.
-func Execute(path string, word func(string) string, values any) ([]byte, error) {
+func Execute(file string, word func(string) string, values any) ([]byte, error) {
 	t := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
 		"word":        func(v any) string { return word(fmt.Sprint(v)) },
 		"duration":    Duration,
 		"descriptors": descriptors,
 	})
-	text, err := templates.FS.ReadFile(path)
+	// The templates of a folder may use each other.
+	folder, name := path.Split(file)
+	t, err := t.ParseFS(templates.FS, folder+"*.tmpl")
 	if err != nil {
-		return nil, fmt.Errorf("rendering %s: %w", path, err)
-	}
-	if t, err = t.Parse(string(text)); err != nil {
-		return nil, fmt.Errorf("rendering: %s: %w", path, err)
+		return nil, fmt.Errorf("rendering %s: %w", file, err)
 	}
 	var out bytes.Buffer
-	if err := t.Execute(&out, values); err != nil {
-		return nil, fmt.Errorf("rendering %s: %w", path, err)
+	if err := t.ExecuteTemplate(&out, name, values); err != nil {
+		return nil, fmt.Errorf("rendering %s: %w", file, err)
 	}
 	return out.Bytes(), nil
 }

@@ -26,6 +26,7 @@ type web struct {
 	Redirect                                 *redirect
 	Sites                                    []site
 	Defaults                                 []site // one for each listener: every other name
+	Guest                                           // where the http{} is somebody else's
 }
 
 type redirect struct {
@@ -56,10 +57,22 @@ type refusal struct {
 }
 
 func renderHTTP(t topology.Topology) ([]bundle.File, error) {
-	w := t.Web
-	if w == nil {
+	if t.Web == nil {
 		return nil, nil
 	}
+	v, err := webOf(t)
+	if err != nil {
+		return nil, err
+	}
+	data, err := target.Execute("nginx/nginx.conf.tmpl", word, v)
+	if err != nil {
+		return nil, err
+	}
+	return []bundle.File{{Path: HTTPPath, Data: data}}, nil
+}
+
+func webOf(t topology.Topology) (web, error) {
+	w := t.Web
 	v := web{
 		Header: target.Header(t, "nginx"), PID: t.StateDir + "/nginx-http.pid",
 		WorkerConnections: 2 * w.MaxConnections, Streams: target.Streams,
@@ -71,12 +84,12 @@ func renderHTTP(t topology.Topology) ([]bundle.File, error) {
 	}
 	var err error
 	if v.Refusal, err = refusalOf(w.Refusal); err != nil {
-		return nil, err
+		return web{}, err
 	}
 	for _, b := range w.Upstreams {
 		u, err := upstreamOf(b)
 		if err != nil {
-			return nil, err
+			return web{}, err
 		}
 		v.Upstreams = append(v.Upstreams, u)
 	}
@@ -94,11 +107,7 @@ func renderHTTP(t topology.Topology) ([]bundle.File, error) {
 		}
 	}
 	v.NamesBucket = bucket(names)
-	data, err := target.Execute("nginx/nginx.conf.tmpl", word, v)
-	if err != nil {
-		return nil, err
-	}
-	return []bundle.File{{Path: HTTPPath, Data: data}}, nil
+	return v, nil
 }
 
 func siteOf(w *topology.Web, s topology.Site, option string) site {
