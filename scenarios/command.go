@@ -21,6 +21,7 @@ import (
 	"kasgen/runtime"
 	"kasgen/scenarios/demo"
 	"kasgen/scenarios/lab"
+	"kasgen/scenarios/loopback"
 )
 
 // Commands are the commands that this room owns.
@@ -90,7 +91,7 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 	if o.bundle == "" {
 		o.bundle = filepath.Join(dir, "bundle")
 		if runtime.Programs(o.front) == runtime.Native {
-			o.from.More = below(dir)
+			o.from.More = loopback.Below(dir)
 		}
 		if err := render(streams, o); err != nil {
 			return err
@@ -178,7 +179,7 @@ func render(streams cli.IO, o demoOptions) error {
 		return cli.Exit{Code: o.from.Code(findings)}
 	}
 	if runtime.Programs(o.front) == runtime.Native {
-		if err := localize(s); err != nil {
+		if err := loopback.Move(s); err != nil {
 			return err
 		}
 	}

@@ -51,6 +51,9 @@ type Options struct {
 	// bundle.
 	Model, GRPCModel *cloud.Model
 	Direct           bool
+	// CIJob has the job of the lab be itself in the cluster, whose RBAC then
+	// decides; otherwise it is the agent.
+	CIJob bool
 }
 
 // Agent is an agent of the lab by the way in which it reaches kas.
@@ -197,7 +200,7 @@ func (l *Lab) startGitLab(ctx context.Context, o Options) error {
 	if o.TryAll || l.Carries().Agents.GRPCS == lockfile.Yes {
 		l.Agents = append(l.Agents, Agent{Name: string(grpcs), ID: 2, token: token()})
 	}
-	g, err := gitlab.Start(ctx, l.gitlabOptions(secret, o.Log))
+	g, err := gitlab.Start(ctx, l.gitlabOptions(secret, o))
 	if err != nil {
 		return fmt.Errorf("stand-in GitLab: %w", err)
 	}

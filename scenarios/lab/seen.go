@@ -3,6 +3,7 @@ package lab
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -30,6 +31,19 @@ func (l *Lab) Observed(userAgent string) []string {
 	l.seen.mu.Lock()
 	defer l.seen.mu.Unlock()
 	return slices.Sorted(maps.Keys(l.seen.protocols[userAgent]))
+}
+
+// ObservedOf is Observed of every client whose User-Agent has that prefix.
+func (l *Lab) ObservedOf(prefix string) []string {
+	l.seen.mu.Lock()
+	defer l.seen.mu.Unlock()
+	all := map[string]bool{}
+	for userAgent, protocols := range l.seen.protocols {
+		if strings.HasPrefix(userAgent, prefix) {
+			maps.Copy(all, protocols)
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
 }
 
 // Upgrades are the protocols that the API server has switched to, with

@@ -21,19 +21,40 @@ import (
 	"k8s.io/client-go/rest"
 
 	"kasgen/scenarios/lab/cluster"
+	programs "kasgen/scenarios/lab/kubernetes"
 )
 
 // Options of a server.
 type Options struct {
-	Server string // path of kube-apiserver
-	Etcd   string // path of etcd
+	Server string // path of kube-apiserver; "": the one that is built from source
+	Etcd   string // path of etcd; "": the one on PATH
 	Log    *slog.Logger
+}
+
+// complete finds, or builds, what is not given.
+func (o *Options) complete(ctx context.Context) error {
+	if o.Server == "" {
+		program, err := programs.GetServer(ctx, o.Log)
+		if err != nil {
+			return err
+		}
+		o.Server = program.Path
+	}
+	if o.Etcd == "" {
+		path, err := exec.LookPath("etcd")
+		if err != nil {
+			return fmt.Errorf("%w: install the Debian package etcd-server", err)
+		}
+		o.Etcd = path
+	}
+	return nil
 }
 
 // Server runs from Start to Close.
 type Server struct {
 	dir       string
 	log       *slog.Logger
+	ca        *authority
 	config    *rest.Config
 	processes []*process // in the order of their start
 	kubelet   *cluster.Kubelet
@@ -44,6 +65,9 @@ const starting = 2 * time.Minute
 
 // Start brings everything up; the pod cluster.Pod in cluster.Namespace runs.
 func Start(ctx context.Context, o Options) (_ *Server, err error) {
+	if err := o.complete(ctx); err != nil {
+		return nil, err
+	}
 	s := &Server{log: o.Log}
 	defer func() {
 		if err != nil {
@@ -53,8 +77,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.dir, err = os.MkdirTemp("", "kasgen-kubernetes-"); err != nil {
 		return nil, err
 	}
-	ca, err := newAuthority(s.dir)
-	if err != nil {
+	if s.ca, err = newAuthority(s.dir); err != nil {
 		return nil, fmt.Errorf("making certificates: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, starting)
@@ -63,10 +86,10 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.startServer(ctx, o.Server, etcd, ca); err != nil {
+	if err := s.startServer(ctx, o.Server, etcd); err != nil {
 		return nil, err
 	}
-	if err := s.startNode(ctx, ca); err != nil {
+	if err := s.startNode(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -74,6 +97,17 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 
 // RESTConfig is a client that may do everything.
 func (s *Server) RESTConfig() *rest.Config { return rest.CopyConfig(s.config) }
+
+// User is a client that may do what RBAC gives that user and those groups.
+func (s *Server) User(name string, groups ...string) (*rest.Config, error) {
+	own, err := s.ca.issue(name, groups...)
+	if err != nil {
+		return nil, fmt.Errorf("making a certificate for %s: %w", name, err)
+	}
+	c := s.RESTConfig()
+	c.CertData, c.KeyData = own.cert, own.key
+	return c, nil
+}
 
 // Close ends every process and removes every file.
 func (s *Server) Close() error {
@@ -121,7 +155,8 @@ func (s *Server) startEtcd(ctx context.Context, binary string) (string, error) {
 }
 
 // startServer starts kube-apiserver and waits until it is ready.
-func (s *Server) startServer(ctx context.Context, binary, etcd string, ca *authority) error {
+func (s *Server) startServer(ctx context.Context, binary, etcd string) error {
+	ca := s.ca
 	port, err := free()
 	if err != nil {
 		return err
@@ -140,7 +175,11 @@ func (s *Server) startServer(ctx context.Context, binary, etcd string, ca *autho
 	}
 	s.config = &rest.Config{Host: "https://127.0.0.1:" + port, QPS: -1,
 		TLSClientConfig: rest.TLSClientConfig{CAData: ca.pem, CertData: admin.cert, KeyData: admin.key}}
+	if err := os.WriteFile(ca.path("audit-policy.yaml"), []byte(auditPolicy), 0o600); err != nil {
+		return err
+	}
 	p, err := start(exec.Command(binary, "--etcd-servers="+etcd,
+		"--audit-policy-file="+ca.path("audit-policy.yaml"), "--audit-log-path="+s.auditLog(), "--audit-log-mode=blocking",
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none", "--secure-port="+port, "--cert-dir="+s.dir,
 		"--tls-cert-file="+ca.path("kube-apiserver.crt"), "--tls-private-key-file="+ca.path("kube-apiserver.key"),
 		"--client-ca-file="+ca.path("ca.crt"), "--authorization-mode=RBAC",
@@ -163,7 +202,8 @@ func (s *Server) startServer(ctx context.Context, binary, etcd string, ca *autho
 }
 
 // startNode starts the node and tells the API server of it and its pod.
-func (s *Server) startNode(ctx context.Context, ca *authority) error {
+func (s *Server) startNode(ctx context.Context) error {
+	ca := s.ca
 	own, err := ca.issue("localhost", "system:nodes")
 	if err != nil {
 		return err

@@ -12,6 +12,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -24,6 +26,8 @@ type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 	pem  []byte
+
+	mu   sync.Mutex
 	next int64
 }
 
@@ -44,7 +48,7 @@ func newAuthority(dir string) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &authority{dir: dir, cert: cert, key: key, pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), next: 2}
+	a := &authority{dir: dir, cert: cert, key: key, pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), next: 1}
 	return a, os.WriteFile(a.path("ca.crt"), a.pem, 0o600)
 }
 
@@ -53,6 +57,13 @@ func (a *authority) path(name string) string { return filepath.Join(a.dir, name)
 // pair is a certificate and its key, in PEM.
 type pair struct{ cert, key []byte }
 
+func (a *authority) serial() *big.Int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.next++
+	return big.NewInt(a.next)
+}
+
 // issue signs a certificate for name, of groups, which serves on loopback and
 // knows itself to others, and writes NAME.crt and NAME.key.
 func (a *authority) issue(name string, groups ...string) (pair, error) {
@@ -60,11 +71,10 @@ func (a *authority) issue(name string, groups ...string) (pair, error) {
 	if err != nil {
 		return pair{}, err
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(a.next), Subject: pkix.Name{CommonName: name, Organization: groups},
+	template := &x509.Certificate{SerialNumber: a.serial(), Subject: pkix.Name{CommonName: name, Organization: groups},
 		NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		DNSNames:    []string{"localhost", "kubernetes.default.svc"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	a.next++
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {
 		return pair{}, err
@@ -75,10 +85,12 @@ func (a *authority) issue(name string, groups ...string) (pair, error) {
 	}
 	p := pair{cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})}
-	if err := os.WriteFile(a.path(name+".crt"), p.cert, 0o600); err != nil {
+	// Kubernetes' names have colons and may have slashes.
+	file := a.path(strings.ReplaceAll(name, "/", "_"))
+	if err := os.WriteFile(file+".crt", p.cert, 0o600); err != nil {
 		return pair{}, err
 	}
-	return p, os.WriteFile(a.path(name+".key"), p.key, 0o600)
+	return p, os.WriteFile(file+".key", p.key, 0o600)
 }
 
 // server is TLS for a server that only the authority's clients may use.

@@ -11,8 +11,11 @@ import (
 	"kasgen/scenarios/lab/cluster"
 )
 
-// nodeName is also the name by which the API server dials the node.
-const nodeName = "localhost"
+const (
+	nodeName = "stand-in"
+	// nodeAddress is the name by which the API server dials it.
+	nodeAddress = "localhost"
+)
 
 // register tells the API server of the node and of the pod on it, in the
 // place of a kubelet and of a scheduler.
@@ -22,7 +25,7 @@ func register(ctx context.Context, client kubernetes.Interface, port int) error 
 	if err != nil {
 		return err
 	}
-	made.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: nodeName}}
+	made.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: nodeAddress}}
 	made.Status.DaemonEndpoints.KubeletEndpoint.Port = int32(port)
 	made.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "Lab", LastTransitionTime: metav1.Now()}}
 	if _, err := client.CoreV1().Nodes().UpdateStatus(ctx, made, metav1.UpdateOptions{}); err != nil {
