@@ -5,6 +5,8 @@ SHELL := /bin/bash
 GO ?= go
 # Test binaries link Kubernetes' client; two at a time is what a small machine bears.
 P ?= 2
+# Packages with tests against a real Kubernetes API server.
+E2E := ./scenarios/e2e
 PACKAGES := haproxy nginx libnginx-mod-stream groff-base systemd
 
 .PHONY: build demo test e2e tools lint vet bench fuzz generate man completion clean
@@ -23,7 +25,7 @@ test: tools vet ## every test, with the race detector
 
 e2e: ## every operation through every topology on a real Kubernetes API server
 	@.ci/tools etcd-server
-	$(GO) test -tags e2e -timeout 60m -run '^TestKubernetes' -v ./scenarios
+	$(GO) test -tags e2e -timeout 60m -run "^TestKubernetes" -v $(E2E)
 
 vet:
 	$(GO) vet ./...

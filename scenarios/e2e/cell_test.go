@@ -1,0 +1,133 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"kasgen/internal/lockfile"
+	"kasgen/scenarios/demo"
+	"kasgen/scenarios/lab/apiserver"
+)
+
+// cell is an action of a kubectl through an agent of a topology.
+type cell struct {
+	run
+	action    action
+	want, got demo.Result
+	took      time.Duration
+	why       string
+}
+
+func (c *cell) String() string {
+	return fmt.Sprintf("%s, kubectl %s over %s, the %s agent of %s", c.action.name, c.client.version, c.transport.name, c.agent, c.world.name())
+}
+
+const (
+	// cellLimit is how long one may take on a machine that does many at once.
+	cellLimit = 2 * time.Minute
+	// adviceLimit is how soon a refusal must come, in the same place.
+	adviceLimit = 10 * time.Second
+	// advice names what a person should do instead.
+	advice = "Use kubectl 1.31 or later"
+)
+
+// promised is what the bundle says of a transport.
+func promised(w *world, tr transport) demo.Result {
+	answer := w.Carries().Kubectl.SPDY
+	if tr.protocol == "websocket" {
+		answer = w.Carries().Kubectl.WebSocket
+	}
+	switch answer {
+	case lockfile.Yes:
+		return demo.Pass
+	case lockfile.Refused:
+		return demo.Refused
+	default:
+		return demo.Fail
+	}
+}
+
+// all are the cells that there are.
+func all(worlds []*world, kubectls []client) []*cell {
+	var cells []*cell
+	for _, op := range actions() {
+		for _, k := range kubectls {
+			for i, tr := range k.transports {
+				if !op.upgrades && i > 0 {
+					continue // there is nothing to choose
+				}
+				for _, w := range worlds {
+					for _, a := range w.Agents {
+						c := &cell{run: run{world: w, client: k, transport: tr, agent: a.Name, id: fmt.Sprintf("kasgen-cell-%04d", len(cells))}, action: op, want: demo.Pass}
+						if op.upgrades {
+							c.want = promised(w, tr)
+						} else {
+							c.transport = transport{name: "HTTP"}
+						}
+						cells = append(cells, c)
+					}
+				}
+			}
+		}
+	}
+	return cells
+}
+
+// try does it.
+func (c *cell) try(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, cellLimit)
+	defer cancel()
+	var err error
+	if c.dir, err = os.MkdirTemp(c.client.home, "cell-"); err == nil {
+		began := time.Now()
+		err = c.action.do(ctx, &c.run)
+		c.took = time.Since(began)
+	}
+	c.got = demo.Pass
+	if err != nil {
+		c.got, c.why = demo.Fail, strings.Join(strings.Fields(err.Error()), " ")
+		if c.took < adviceLimit && strings.Contains(c.why, advice) {
+			c.got = demo.Refused
+		}
+	}
+}
+
+// check holds what kubectl said to what was seen of it: by the agent, which
+// was answered by the API server, and by the API server in its audit log.
+func (c *cell) check(audited []apiserver.Request) {
+	if c.got == demo.Fail {
+		return
+	}
+	fail := func(format string, args ...any) {
+		c.got, c.why = demo.Fail, fmt.Sprintf(format, args...)
+	}
+	want, verbs := []string{c.transport.protocol}, []string{c.transport.verb}
+	if c.got == demo.Refused || !c.action.upgrades {
+		want, verbs = nil, nil
+	}
+	got := slices.DeleteFunc(c.world.ObservedOf(c.id+"/"), func(p string) bool { return p == "" })
+	if !slices.Equal(got, want) {
+		fail("the API server answered the agent with %q, want %q", got, want)
+	}
+	var seen []string
+	for _, r := range audited {
+		if r.User != agentUser || r.As != jobUser || !slices.Contains(r.Groups, jobGroup) {
+			fail("%s was asked for by %q as %q of %q", r.Path, r.User, r.As, r.Groups)
+		}
+		if r.Upgraded() && !slices.Contains(seen, r.Verb) {
+			seen = append(seen, r.Verb)
+		}
+	}
+	if !slices.Equal(seen, verbs) {
+		fail("the audit log has upgrades by %q, want %q", seen, verbs)
+	}
+	if c.got == demo.Pass && len(audited) == 0 {
+		fail("the audit log has nothing of it")
+	}
+}

@@ -1,0 +1,96 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kasgen/runtime"
+	"kasgen/scenarios/demo"
+	"kasgen/scenarios/lab"
+	"kasgen/scenarios/lab/apiserver"
+)
+
+// atOnce is how many cells run at once: a kubectl mostly computes at first
+// and mostly waits then.
+const atOnce = 4
+
+// testThrough has every topology on either front carry CI jobs that are
+// themselves in the cluster.
+func testThrough(t *testing.T, s *apiserver.Server) {
+	config, err := s.User(agentUser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var worlds []*world
+	for _, front := range []runtime.Programs{native, embedded} {
+		for _, topology := range topologies() {
+			w := &world{topology: topology, front: front, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
+			w.Lab = startLab(t, topology, front, lab.Options{Cluster: config, CIJob: true})
+			text, err := w.Kubeconfig()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(w.kubeconfig, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			worlds = append(worlds, w)
+		}
+	}
+	t.Run("kubectl", func(t *testing.T) { testKubectl(t, s, worlds) })
+}
+
+// testKubectl is the promise itself, by every kubectl.
+func testKubectl(t *testing.T, s *apiserver.Server, worlds []*world) {
+	kubectls := clients(t)
+	cells := all(worlds, kubectls)
+	began := time.Now()
+	queue := make(chan *cell)
+	var work sync.WaitGroup
+	for range atOnce {
+		work.Go(func() {
+			for c := range queue {
+				c.try(t.Context())
+			}
+		})
+	}
+	for _, c := range cells {
+		queue <- c
+	}
+	close(queue)
+	work.Wait()
+	took := time.Since(began).Round(time.Second)
+
+	audited, err := s.Audited("kasgen-cell-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := map[string][]apiserver.Request{}
+	for _, r := range audited {
+		id, _, _ := strings.Cut(r.UserAgent, "/")
+		of[id] = append(of[id], r)
+	}
+	count := map[demo.Result]int{}
+	for _, c := range cells {
+		c.check(of[c.id])
+		if c.got == c.want {
+			count[c.got]++
+			continue
+		}
+		count[demo.Fail]++
+		t.Errorf("%s: %s, want %s, after %s: %s", c, c.got, c.want, c.took.Round(time.Millisecond), c.why)
+	}
+	printTable(t.Output(), cells)
+	var versions []string
+	for _, k := range kubectls {
+		versions = append(versions, k.version)
+	}
+	fmt.Fprintf(t.Output(), "kubectl: %d versions (%s) x %d operations x %d topologies x 2 fronts, by both agents and each transport: %d cells: %d pass, %d refused as promised, %d fail, in %s\n",
+		len(kubectls), strings.Join(versions, ", "), len(actions()), len(topologies()), len(cells), count[demo.Pass], count[demo.Refused], count[demo.Fail], took)
+}
