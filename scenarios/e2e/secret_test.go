@@ -1,6 +1,6 @@
 //go:build e2e
 
-package scenarios
+package e2e
 
 import (
 	"bytes"
@@ -26,6 +26,7 @@ import (
 	"kasgen/runtime/certs/kubesecret"
 	"kasgen/runtime/certs/pebble"
 	"kasgen/scenarios/lab/apiserver"
+	"kasgen/scenarios/lab/apiserver/apiservertest"
 )
 
 // asReplica is a client with the rights that the cache says it needs, and no
@@ -68,7 +69,7 @@ func secretCache(t *testing.T, config *rest.Config, secret string) *kubesecret.C
 // server: the cache does as caches must, and two replicas behind one balancer
 // place one order, whichever of them the CA's questions reach.
 func TestKubernetesSecret(t *testing.T) {
-	s := kubernetesServer(t)
+	s := apiservertest.Start(t)
 	t.Run("cache", func(t *testing.T) {
 		config := asReplica(t, s, "cache")
 		cachetest.Run(t, func(t *testing.T) acme.Cache { return secretCache(t, config, "cache") })
