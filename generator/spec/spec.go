@@ -154,9 +154,11 @@ type KAS struct {
 	Kind       KASKind `json:"kind"`
 	Version    string  `json:"version"`    // of GitLab's kas; decides which keys its file has
 	PathPrefix string  `json:"pathPrefix"` // of the Kubernetes API proxy; every other path is of agents
-	Listen     Listen  `json:"listen"`
-	Secrets    Secrets `json:"secrets"`
-	Redis      *Redis  `json:"redis"` // null: none
+	// StripPrefix takes PathPrefix off before kas, for one that expects none.
+	StripPrefix bool    `json:"stripPrefix,omitempty"`
+	Listen      Listen  `json:"listen"`
+	Secrets     Secrets `json:"secrets"`
+	Redis       *Redis  `json:"redis"` // null: none
 }
 
 // Listen are kas's listeners.

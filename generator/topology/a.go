@@ -52,7 +52,7 @@ func edge(s *spec.Spec, alpn ...string) *Edge {
 		ServerNames: []string{s.Names.KAS},
 		Paths: []Path{{
 			Prefix: s.KAS.PathPrefix, Why: "kubectl, Helm and CI jobs; exec, attach, cp and port-forward upgrade",
-			Upstream: kubernetesUpstream, Upgrades: []string{"websocket", "SPDY/3.1"},
+			Upstream: kubernetesUpstream, Upgrades: []string{"websocket", "SPDY/3.1"}, Strip: s.KAS.StripPrefix,
 		}},
 		Upstreams: []Upstream{
 			{Name: agentUpstream, Address: dialable(s.KAS.Listen.Agent)},

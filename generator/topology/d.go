@@ -20,7 +20,7 @@ func D(s *spec.Spec) (Topology, error) {
 	}
 	site := kasSite(s)
 	for _, exact := range []bool{true, false} {
-		route := Route{Path: s.KAS.PathPrefix, Exact: exact, Upstream: kubernetesUpstream, Refuse: !exact}
+		route := Route{Path: s.KAS.PathPrefix, Exact: exact, Upstream: kubernetesUpstream, Strip: s.KAS.StripPrefix, Refuse: !exact}
 		if !exact {
 			route.Path += "/"
 			route.Why = "kubectl, Helm and CI jobs; exec, attach, cp and port-forward upgrade to WebSocket"

@@ -14,6 +14,10 @@ func base(s *spec.Spec) (Topology, error) {
 	if err != nil {
 		return Topology{}, fmt.Errorf("kas.version: %w", err)
 	}
+	prefix, note := s.KAS.PathPrefix, "The path arrives as clients sent it."
+	if s.KAS.StripPrefix {
+		prefix, note = "/", s.KAS.PathPrefix+" is taken off the path before kas."
+	}
 	return Topology{
 		Name:       string(s.Topology),
 		SpecDigest: s.Digest(),
@@ -22,7 +26,7 @@ func base(s *spec.Spec) (Topology, error) {
 			GitLab: s.KAS.Kind != spec.KASEmbedded, External: s.KAS.Kind == spec.KASExternal, Version: version,
 			GitLabURL: s.GitLab.URL, ExternalURL: s.GitLab.ExternalURL, GitLabCAFile: s.GitLab.CAFile,
 			Websocket: s.Agents.Websocket == spec.WebsocketKeep, RemoveWebsocket: string(s.Agents.RemoveAfter),
-			PathPrefix: s.KAS.PathPrefix, PrefixNote: "The path arrives as clients sent it.",
+			PathPrefix: prefix, PrefixNote: note,
 			Listen: s.KAS.Listen, Secrets: s.KAS.Secrets, Redis: s.KAS.Redis,
 		},
 		Timeouts: Timeouts{

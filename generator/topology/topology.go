@@ -151,6 +151,7 @@ type Path struct {
 	Upstream    string
 	Upgrades    []string
 	UpgradeOnly bool
+	Strip       bool // Prefix is taken off
 }
 
 // Upstream is where the edge sends traffic.

@@ -93,6 +93,8 @@ type Path struct {
 	// Upgrades lists the Upgrade tokens let through ("websocket",
 	// "SPDY/3.1"); any other upgrade is answered with 400.
 	Upgrades []string `json:"upgrades"`
+	// Strip takes the prefix off the path, for an upstream that does not know it.
+	Strip bool `json:"strip,omitempty"`
 	// UpgradeOnly answers 426 to a request that asks for no upgrade.
 	UpgradeOnly bool `json:"upgradeOnly,omitempty"`
 }

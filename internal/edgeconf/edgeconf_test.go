@@ -42,6 +42,7 @@ listeners:
           upgrades:
             - websocket
             - SPDY/3.1
+          strip: true
         - prefix: /
           upstream: agent
           upgrades:
@@ -103,9 +104,9 @@ func TestFindings(t *testing.T) {
 		"upgrade in another case": {
 			"- SPDY/3.1", "- spdy/3.1", nil,
 		},
-		"nothing upgrades":     {"upgrades:\n            - websocket\n          upgradeOnly", "upgrades: []\n          upgradeOnly", []string{"33:24 KAS1109"}},
+		"nothing upgrades":     {"upgrades:\n            - websocket\n          upgradeOnly", "upgrades: []\n          upgradeOnly", []string{"34:24 KAS1109"}},
 		"misspelt is reported": {"certificateFile", "certificatFile", []string{"8:7 KAS1005"}},
-		"server name of TLS":   {"serverName: kas.internal", `serverName: ""`, []string{"42:19 KAS1102"}},
+		"server name of TLS":   {"serverName: kas.internal", `serverName: ""`, []string{"43:19 KAS1102"}},
 		"all at once":          {"127.0.0.1:9443\n    proxyProtocol: v2", "x\n    proxyProtocol: 2\n    colour: red", []string{"5:14 KAS1103", "6:20 KAS1007", "7:5 KAS1005"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -69,6 +69,7 @@ func file() *edgeconf.File {
 			Routes: edgeconf.Routes{GRPC: "agent", Paths: []edgeconf.Path{
 				{Prefix: "/", Upstream: "agent", Upgrades: []string{"websocket"}, UpgradeOnly: true},
 				{Prefix: "/k8s-proxy", Upstream: "api", Upgrades: []string{"websocket", "SPDY/3.1"}},
+				{Prefix: "/stripped", Upstream: "api", Upgrades: []string{"websocket", "SPDY/3.1"}, Strip: true},
 			}},
 		}},
 		Upstreams: []edgeconf.Upstream{
@@ -157,6 +158,10 @@ func TestWhatGoesWhere(t *testing.T) {
 		{"a preface with one byte wrong", strings.Replace(sniff.Preface, "SM", "SN", 1), "400 kasgen edge: the connection begins almost, but not quite, like HTTP/2 (RFC 9113, section 3.4)"},
 		{"garbage", "\x00\x01\x02\x03garbage\r\n\r\n", "400 400 Bad Request"},
 		{"oversized header", "GET /k8s-proxy/ HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("x", 32<<10) + "\r\n\r\n", "431 431 Request Header Fields Too Large"},
+		{"prefix taken off", "GET /stripped/api/a%2Fb?c=d HTTP/1.1\r\nHost: h\r\n\r\n", "200 api /api/a/b "},
+		{"prefix alone taken off", "GET /stripped HTTP/1.1\r\nHost: h\r\n\r\n", "200 api / "},
+		{"prefix taken off in an upgrade", "POST /stripped/x HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n\r\n", "200 api /x SPDY/3.1"},
+		{"escaped prefix", "GET /strippe%64/x HTTP/1.1\r\nHost: h\r\n\r\n", "404 kasgen edge: the path begins with /stripped in other words: write it without percent signs"},
 		{"both framings", "POST /k8s-proxy/ HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400 kasgen: the request has both Content-Length and Transfer-Encoding (RFC 9112, section 6.1)"},
 	} {
 		for _, alpn := range [][]string{nil, {"h2"}, {"http/1.1"}, {"h2", "http/1.1"}} {

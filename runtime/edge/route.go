@@ -55,8 +55,30 @@ func (t *route) serve(w http.ResponseWriter, r *http.Request) {
 	case token != "" && !t.allows(token):
 		fail(w, http.StatusBadRequest, "an upgrade to "+token+" is not possible on this path")
 	default:
+		if t.Strip {
+			if r = t.strip(r); r == nil {
+				fail(w, http.StatusNotFound, "the path begins with "+t.prefix+" in other words: write it without percent signs")
+				return
+			}
+		}
 		t.upstream.serve(w, r, token)
 	}
+}
+
+// strip is r below the prefix, or nil where it is escaped in the path as the
+// client wrote it: what is left could not be told from it.
+func (t *route) strip(r *http.Request) *http.Request {
+	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), t.prefix)
+	if !ok {
+		return nil
+	}
+	below, address := *r, *r.URL
+	address.Path, address.RawPath = strings.TrimPrefix(address.Path, t.prefix), rest
+	if rest == "" {
+		address.Path, address.RawPath = "/", ""
+	}
+	below.URL = &address
+	return &below
 }
 
 func (t *route) allows(token string) bool {

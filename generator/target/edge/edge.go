@@ -66,7 +66,7 @@ func Render(t topology.Topology) ([]bundle.File, error) {
 		notes[listener+".serverNames"] = "Any other name in Host is refused. TLS ends before the edge."
 	}
 	for i, p := range t.Edge.Paths {
-		l.Routes.Paths = append(l.Routes.Paths, edgeconf.Path{Prefix: p.Prefix, Upstream: p.Upstream, Upgrades: slices.Clone(p.Upgrades), UpgradeOnly: p.UpgradeOnly})
+		l.Routes.Paths = append(l.Routes.Paths, edgeconf.Path{Prefix: p.Prefix, Upstream: p.Upstream, Upgrades: slices.Clone(p.Upgrades), UpgradeOnly: p.UpgradeOnly, Strip: p.Strip})
 		notes[fmt.Sprintf("%s.routes.paths[%d].prefix", listener, i)] = p.Why
 	}
 	f := &edgeconf.File{APIVersion: edgeconf.APIVersion, Kind: edgeconf.Kind, Listeners: []edgeconf.Listener{l}, Drain: edgeconf.Duration(t.Timeouts.Drain)}
