@@ -226,6 +226,7 @@ func surroundings() map[string]map[string]any {
 
 		"tls.sessionTickets":       {"keyFile": "/k"},
 		"tls.clientCA":             {"file": "/ca.pem"},
+		"tls.acme.cache.secret":    {"name": "n"},
 		"tls.acme.externalAccount": {"keyID": "k", "keyFile": "/k"},
 	}
 }

@@ -88,6 +88,13 @@ func (c *checker) acme() {
 	}
 	c.optionalPath(at+"webroot", a.Webroot)
 	c.derivedPath(at+"cache.directory", a.Cache.Directory)
+	if s := a.Cache.Secret; s != nil {
+		c.name(at+"cache.secret.name", s.Name)
+		if field := at + "cache.secret.namespace"; !c.note(field, Rule{Form: FormName}) && s.Namespace != "" {
+			c.name(field, s.Namespace)
+		}
+		c.optionalPath(at+"cache.secret.kubeconfig", s.Kubeconfig)
+	}
 	c.optionalPath(at+"cache.keyFile", a.Cache.KeyFile)
 	c.listen(at+"observability", a.Observability)
 }
@@ -125,6 +132,9 @@ func (c *checker) challenges() {
 			c.add(CodeACMEUnused, "tls.acme", "tls.acme is set although tls.source is "+string(t.Source), "nothing is obtained from a CA", "write tls.source: acme, or remove it")
 		}
 		return
+	}
+	if t.ACME.Cache.Secret != nil && c.has("tls.acme.cache.directory") {
+		c.add(CodeACMEUnused, "tls.acme.cache.secret", "tls.acme.cache has both directory and secret", "replicas share one place", "remove one")
 	}
 	if t.ACME.Staging && c.has("tls.acme.directory") {
 		c.add(CodeACMEUnused, c.written("tls.acme.staging"), "tls.acme.staging is true and tls.acme.directory is set", "both say who the CA is", "remove one")

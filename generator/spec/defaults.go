@@ -94,7 +94,9 @@ func (s *Spec) resolve() {
 			s.GitLab.ExternalURL = u.Scheme + "://" + u.Host
 		}
 	}
-	below(&s.TLS.ACME.Cache.Directory, "certs")
+	if s.TLS.ACME.Cache.Secret == nil {
+		below(&s.TLS.ACME.Cache.Directory, "certs")
+	}
 	if t := s.TLS.SessionTickets; t != nil && t.Rotate == 0 {
 		t.Rotate = Duration(12 * time.Hour) // a ticket serves for a working day, and what a key gives away is bounded by two of these
 	}

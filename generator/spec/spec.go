@@ -94,8 +94,16 @@ type ExternalAccount struct {
 
 // ACMECache keeps account, certificates and their keys, for every replica.
 type ACMECache struct {
-	Directory string `json:"directory"` // empty: certs below StateDir
-	KeyFile   string `json:"keyFile"`   // what is kept is encrypted with it; empty: it is kept in clear
+	Directory string       `json:"directory"`        // empty: certs below StateDir
+	Secret    *CacheSecret `json:"secret,omitempty"` // in place of a directory
+	KeyFile   string       `json:"keyFile"`          // what is kept is encrypted with it; empty: it is kept in clear
+}
+
+// CacheSecret is a Secret of Kubernetes.
+type CacheSecret struct {
+	Name       string `json:"name"`       // it is made if it is not there
+	Namespace  string `json:"namespace"`  // empty: the pod's own, or the kubeconfig's
+	Kubeconfig string `json:"kubeconfig"` // empty: as a pod, by its service account
 }
 
 // LoadBalancer is what takes connections from the world.

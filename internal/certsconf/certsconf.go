@@ -62,8 +62,16 @@ type ExternalAccount struct {
 // Cache is what replicas share: account, certificates with their keys, answers
 // to challenges, and when to try again.
 type Cache struct {
-	Directory string `json:"directory,omitempty"`
-	KeyFile   string `json:"keyFile,omitempty"` // what is kept is encrypted with it; empty: it is kept in clear
+	Directory string  `json:"directory,omitempty"`
+	Secret    *Secret `json:"secret,omitempty"`  // in place of a directory
+	KeyFile   string  `json:"keyFile,omitempty"` // what is kept is encrypted with it; empty: it is kept in clear
+}
+
+// Secret is a Secret of Kubernetes.
+type Secret struct {
+	Name       string `json:"name"`       // it is made if it is not there
+	Namespace  string `json:"namespace,omitempty"`  // empty: the pod's own, or the kubeconfig's
+	Kubeconfig string `json:"kubeconfig,omitempty"` // empty: as a pod, by its service account
 }
 
 // KeyType is the kind of a certificate's key.

@@ -108,6 +108,32 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// TestSecret is a cache in a Secret.
+func TestSecret(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(valid, "    directory: /var/lib/kasgen/certs\n", "    secret:\n      name: kas-certificates\n      namespace: gitlab\n      kubeconfig: /root/.kube/config\n", 1)
+	f, err := certsconf.Read("c", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff("# why\n\n"+text, string(certsconf.Write(f, "why", nil))); d != "" {
+		t.Error(d)
+	}
+	for name, tc := range map[string]struct{ old, new, want string }{
+		"no name":    {"kas-certificates", `""`, "16:13 KAS1902"},
+		"a path":     {"kas-certificates", "kas/certificates", "16:13 KAS1903"},
+		"dots":       {"namespace: gitlab", "namespace: git.lab", "17:18 KAS1903"},
+		"relative":   {"/root/.kube/config", "config", "18:19 KAS1906"},
+		"two places": {"    secret:\n", "    directory: /d\n    secret:\n", "16:5 KAS1907"},
+	} {
+		_, err := certsconf.Read("c", []byte(strings.Replace(text, tc.old, tc.new, 1)))
+		fs, _ := errors.AsType[diag.Findings](err)
+		if len(fs) != 1 || strings.TrimPrefix(fs[0].String(), "c:")+" "+fs[0].Code != tc.want {
+			t.Errorf("%s: %v, want %s", name, err, tc.want)
+		}
+	}
+}
+
 // FuzzRead holds the package to its law: what it reads it writes, and reads
 // back to the same value.
 func FuzzRead(f *testing.F) {

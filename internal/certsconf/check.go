@@ -92,8 +92,36 @@ func (c *checker) acme(at string, a ACME) {
 			"nothing would be written there", "remove it, or write challenge: http-01")
 	}
 	c.optional(at+".webroot", a.Webroot)
-	c.path(at+".cache.directory", a.Cache.Directory)
+	c.cache(at+".cache", a.Cache)
 	c.optional(at+".cache.keyFile", a.Cache.KeyFile)
+}
+
+func (c *checker) cache(at string, cache Cache) {
+	s := cache.Secret
+	if s == nil {
+		c.path(at+".directory", cache.Directory)
+		return
+	}
+	if cache.Directory != "" {
+		c.add(CodeDuplicate, at+".secret", at+" has both directory and secret", "replicas share one place", "remove one")
+	}
+	switch {
+	case s.Name == "":
+		c.missing(at+".secret.name", "the Secret is found by it")
+	case !isObject(s.Name, true):
+		c.add(CodeName, at+".secret.name", fmt.Sprintf("%s.secret.name is %q", at, s.Name), "Kubernetes names objects in lower case, as host names are (RFC 1123)", "write it like kas-certificates")
+	}
+	if s.Namespace != "" && !isObject(s.Namespace, false) {
+		c.add(CodeName, at+".secret.namespace", fmt.Sprintf("%s.secret.namespace is %q", at, s.Namespace), "Kubernetes names namespaces in lower case, without a dot (RFC 1123)", "write it like gitlab")
+	}
+	c.optional(at+".secret.kubeconfig", s.Kubeconfig)
+}
+
+// isObject accepts names as Kubernetes' objects have them: labels, of which
+// there may be several where dots are allowed.
+func isObject(name string, dots bool) bool {
+	labels := strings.Split(name, ".")
+	return len(name) <= 253 && (dots || len(labels) == 1) && !slices.ContainsFunc(labels, func(l string) bool { return !isLabel(l) })
 }
 
 func (c *checker) certificate(at string, cert Certificate, seen map[string]string) {
@@ -166,12 +194,14 @@ func isName(name string) bool {
 	if len(name) > 253 || len(labels) < 2 {
 		return false
 	}
-	for _, label := range labels {
-		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" ||
-			strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
-			return false
-		}
+	if slices.ContainsFunc(labels, func(l string) bool { return !isLabel(l) }) {
+		return false
 	}
 	last := labels[len(labels)-1]
 	return len(last) > 1 && last[0] >= 'a' && last[0] <= 'z'
+}
+
+func isLabel(label string) bool {
+	return label != "" && len(label) <= 63 && strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" &&
+		!strings.HasPrefix(label, "-") && !strings.HasSuffix(label, "-")
 }

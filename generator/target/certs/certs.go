@@ -45,6 +45,10 @@ func Render(t topology.Topology) ([]bundle.File, error) {
 		"observability.listen":     "/liveness, /readiness and /metrics",
 		"drain":                    "How long streams live on after SIGTERM.",
 	}
+	if s := c.Cache.Secret; s != nil {
+		f.ACME.Cache.Secret = &certsconf.Secret{Name: s.Name, Namespace: s.Namespace, Kubeconfig: s.Kubeconfig}
+		notes["acme.cache"] = "Account, certificates and keys, for every replica. Rights: get and patch of the\nSecret, create of Secrets, and get, create and update of Leases."
+	}
 	switch {
 	case c.Challenge == spec.TLSALPN01:
 		notes["acme.challenge"] = "Answered at the edge's own port, by whoever gets the CA's handshake."

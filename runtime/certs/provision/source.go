@@ -14,6 +14,7 @@ import (
 	"kasgen/internal/certsconf"
 	"kasgen/runtime/certs"
 	"kasgen/runtime/certs/acme"
+	"kasgen/runtime/certs/kubesecret"
 	"kasgen/runtime/host"
 )
 
@@ -23,7 +24,7 @@ const caLimit = time.Minute
 // obtain makes the source that asks the CA; it asks nothing yet.
 func (c *Config) obtain(ctx context.Context, h *host.Host, client *http.Client) (*acme.Source, error) {
 	a := c.file.ACME
-	cache, err := openCache(h, a.Cache)
+	cache, err := openCache(ctx, h, a.Cache)
 	if err != nil {
 		return nil, fmt.Errorf("the cache: %w", err)
 	}
@@ -63,8 +64,12 @@ func caClient(h *host.Host, caFile string) (*http.Client, error) {
 }
 
 // openCache opens where replicas share what they obtain.
-func openCache(h *host.Host, c certsconf.Cache) (acme.Cache, error) {
-	cache, err := acme.OpenDirectory(h.At(c.Directory))
+func openCache(ctx context.Context, h *host.Host, c certsconf.Cache) (cache acme.Cache, err error) {
+	if c.Secret != nil {
+		cache, err = openSecret(ctx, h, *c.Secret)
+	} else {
+		cache, err = acme.OpenDirectory(h.At(c.Directory))
+	}
 	if err != nil || c.KeyFile == "" {
 		return cache, err
 	}
@@ -73,6 +78,20 @@ func openCache(h *host.Host, c certsconf.Cache) (acme.Cache, error) {
 		return nil, err
 	}
 	return acme.Seal(cache, key)
+}
+
+// openSecret speaks to the API server that the file names, or that the pod is
+// of, by the host's ways.
+func openSecret(ctx context.Context, h *host.Host, c certsconf.Secret) (acme.Cache, error) {
+	config, namespace, err := kubesecret.Connect(h.At(c.Kubeconfig))
+	if err != nil {
+		return nil, fmt.Errorf("the API server of the Secret %s: %w", c.Name, err)
+	}
+	config.Dial = h.Dial
+	if c.Namespace != "" {
+		namespace = c.Namespace
+	}
+	return kubesecret.Open(ctx, config, kubesecret.Options{Log: h.Log, Namespace: namespace, Secret: c.Name})
 }
 
 // externalAccount reads a MAC key as CAs print it: base64url, with padding or
