@@ -158,20 +158,6 @@ func (b *Bundle) bound() {
 	}
 }
 
-// provisions says whether the role that was read obtains certificates: it must
-// where the edge in it ends TLS with them, because a CA asks there.
-func (b *Bundle) provisions() bool {
-	if b.certs == nil {
-		return false
-	}
-	return b.role == All || b.role == Certs || b.edge != nil && slices.ContainsFunc(b.edge.Files(), b.obtained)
-}
-
-// obtained says whether certs.yaml has a file written.
-func (b *Bundle) obtained(path string) bool {
-	return b.certs != nil && slices.Contains(b.certs.Written(), path)
-}
-
 // complete says what is missing of a bundle.
 func (b *Bundle) complete(role Role) error {
 	if _, err := os.Stat(b.Dir); errors.Is(err, fs.ErrNotExist) {

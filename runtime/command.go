@@ -148,7 +148,7 @@ func check(streams cli.IO, b *Bundle, o runOptions) error {
 		}) {
 			f.Fix = "nothing to do: `kasgen run` makes it, for development"
 		}
-		if b.obtained(path) {
+		if b.Obtained(path) {
 			f.Fix = "nothing to do: `kasgen run` obtains it"
 		}
 		fs.Add(f)

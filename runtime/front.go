@@ -78,7 +78,7 @@ type nativeFiles struct {
 
 func (b *Bundle) nativeFiles(paths []string) nativeFiles {
 	n := nativeFiles{paths: paths, drain: nativeDrain}
-	if slices.ContainsFunc(paths, b.obtained) {
+	if slices.ContainsFunc(paths, b.Obtained) {
 		n.drain = b.certs.Drain() // their own files have no limit then
 	}
 	return n

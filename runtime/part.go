@@ -52,7 +52,7 @@ func (b *Bundle) parts() []part {
 					if kept := r.role(string(Certs)); by == nil && kept != nil {
 						by, _ = kept.server.(*provision.Server)
 					}
-					if by == nil || !b.obtained(path) {
+					if by == nil || !b.Obtained(path) {
 						return nil, false
 					}
 					return by.Source(), true
@@ -62,7 +62,7 @@ func (b *Bundle) parts() []part {
 			// It has its certificates from who obtains them, and is made anew
 			// with it.
 			p.data = slices.Concat(p.data, b.data[certsFile])
-			p.files = append(slices.DeleteFunc(p.files, b.obtained), b.certs.Files()...)
+			p.files = append(slices.DeleteFunc(p.files, b.Obtained), b.certs.Files()...)
 		}
 		parts = append(parts, p)
 	}

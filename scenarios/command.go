@@ -10,12 +10,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"kasgen/generator"
+	"kasgen/generator/spec"
 	"kasgen/internal/cli"
 	"kasgen/internal/diag"
 	"kasgen/runtime"
@@ -35,7 +37,7 @@ type demoOptions struct {
 	bundle              string
 	cluster, kubeconfig string
 	registry            runtime.Registry
-	front               string
+	front, tls          string
 	once, debug         bool
 	format              cli.Format
 }
@@ -64,6 +66,8 @@ yours, in a scratch directory, reachable on loopback with a random token.`,
 	f.BoolVar(&o.debug, "debug", false, "print what the parts log")
 	f.StringVar(&o.front, "front", string(runtime.Embedded), "what runs the front's files: embedded, or native: the real nginx and HAProxy")
 	cli.Complete(cmd, "front", func() []string { return []string{string(runtime.Embedded), string(runtime.Native)} })
+	f.StringVar(&o.tls, "tls", "", "who provides the certificate: developmentCA, or acme, from a CA of the lab's own (default: the spec's)")
+	cli.Complete(cmd, "tls", func() []string { return []string{string(spec.TLSDevelopmentCA), string(spec.TLSACME)} })
 	runtime.AddRegistry(cmd, &o.registry)
 	cli.AddFormat(cmd, &o.format, cli.Text, cli.JSON, cli.JUnit)
 	return cmd
@@ -79,7 +83,7 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 	if err := o.checkFront(); err != nil {
 		return err
 	}
-	if o.bundle != "" && o.from.Given() {
+	if o.bundle != "" && (o.from.Given() || o.tls != "") {
 		return cli.Usage("--bundle runs a bundle as it is: a spec's file, flags and variables would have no effect")
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(streams.Err, format+"\n", args...) }
@@ -92,6 +96,9 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 		o.bundle = filepath.Join(dir, "bundle")
 		if runtime.Programs(o.front) == runtime.Native {
 			o.from.More = loopback.Below(dir)
+		}
+		if o.tls != "" {
+			o.from.More = append(o.from.More, spec.Override{Field: "tls.source", Text: o.tls, Source: "--tls"})
 		}
 		if err := render(streams, o); err != nil {
 			return err
@@ -120,6 +127,9 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 	}
 	defer closing(&err, l.Close)
 	say("topology %s runs, from the files in %s", l.Topology(), o.bundle)
+	for _, c := range l.Certificates() {
+		say("the front's certificate for %s is of %s, obtained just now", strings.Join(c.Names, " and "), c.Issuer)
+	}
 	if o.kubeconfig == "" {
 		o.kubeconfig = filepath.Join(dir, "kubeconfig")
 	}

@@ -69,6 +69,14 @@ func (c *Config) Binds() []string {
 	return out
 }
 
+// Cleartext is the first address of http{} that takes no TLS.
+func (c *Config) Cleartext() (string, bool) {
+	if c.http == nil {
+		return "", false
+	}
+	return c.http.Cleartext()
+}
+
 // Files is the certificates and keys that New reads, without repetition.
 func (c *Config) Files() []string {
 	files := slices.Clone(c.files)

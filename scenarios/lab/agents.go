@@ -45,7 +45,7 @@ func (l *Lab) startAgent(ctx context.Context, a Agent, o Options, log *slog.Logg
 		config = l.cluster.RESTConfig()
 	}
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(l.caPEM)
+	roots.AppendCertsFromPEM(l.trusted)
 	url := "grpcs://" + l.names.of(traffic(a.Name)).hostport()
 	if a.Name == string(wss) {
 		url = "wss://" + l.names.of(traffic(a.Name)).hostport() + "/"

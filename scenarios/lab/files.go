@@ -23,6 +23,9 @@ func (l *Lab) foreignFiles(ca string) ([]state.Item, error) {
 	items := []state.Item{{Path: ca, Kind: state.CA}}
 	names := l.names.hosts()
 	for n, path := range l.bundle.Files() {
+		if l.bundle.Obtained(path) {
+			continue // from a CA
+		}
 		to := l.redirect.File(path)
 		if _, err := os.Stat(to); err == nil && to != path {
 			continue // under the state directory, and made

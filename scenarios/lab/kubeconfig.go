@@ -22,7 +22,7 @@ func (l *Lab) url() string {
 func (l *Lab) RESTConfig(a Agent, userAgent string) *rest.Config {
 	return &rest.Config{
 		Host: l.url(), BearerToken: l.bearer(a), UserAgent: userAgent,
-		TLSClientConfig: rest.TLSClientConfig{CAData: l.caPEM}, Proxy: http.ProxyURL(l.proxy.url()),
+		TLSClientConfig: rest.TLSClientConfig{CAData: l.trusted}, Proxy: http.ProxyURL(l.proxy.url()),
 	}
 }
 
@@ -31,7 +31,7 @@ func (l *Lab) bearer(a Agent) string { return fmt.Sprintf("ci:%d:%s", a.ID, l.jo
 // Kubeconfig has a context for each agent; the first is current.
 func (l *Lab) Kubeconfig() ([]byte, error) {
 	c := api.NewConfig()
-	c.Clusters["kas"] = &api.Cluster{Server: l.url(), CertificateAuthorityData: l.caPEM, ProxyURL: l.proxy.url().String()}
+	c.Clusters["kas"] = &api.Cluster{Server: l.url(), CertificateAuthorityData: l.trusted, ProxyURL: l.proxy.url().String()}
 	for _, a := range l.Agents {
 		c.AuthInfos[a.Name] = &api.AuthInfo{Token: l.bearer(a)}
 		c.Contexts[a.Name] = &api.Context{Cluster: "kas", AuthInfo: a.Name, Namespace: cluster.Namespace}

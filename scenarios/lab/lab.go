@@ -19,6 +19,7 @@ import (
 
 	"kasgen/internal/lockfile"
 	kasgenruntime "kasgen/runtime"
+	"kasgen/runtime/certs/pebble"
 	"kasgen/runtime/host"
 	"kasgen/runtime/state"
 	"kasgen/scenarios/lab/cloud"
@@ -82,6 +83,8 @@ type Lab struct {
 	server   string // where clients of the Kubernetes API connect: host:port
 	caFile   string
 	caPEM    []byte
+	ca       *pebble.Server // stands in for who certificates are obtained from; nil: nobody
+	trusted  []byte         // by clients of kas, PEM
 	seen     *seen
 	ended    atomic.Bool
 	drain    context.CancelFunc // ends the roles
@@ -162,6 +165,9 @@ func (l *Lab) makeFiles(_ context.Context, o Options) error {
 		stateDir = filepath.Join(l.dir, "state")
 		l.redirect.Path(l.bundle.Lock.StateDir, stateDir)
 	}
+	if err := l.macKey(); err != nil {
+		return err
+	}
 	items := l.bundle.Development(stateDir)
 	l.caFile = filepath.Join(l.dir, "lab-ca.crt")
 	for _, i := range items {
@@ -169,7 +175,8 @@ func (l *Lab) makeFiles(_ context.Context, o Options) error {
 			l.caFile = i.Path
 		}
 	}
-	if _, err := state.Ensure(items); err != nil {
+	// The lab's own servers have certificates too, whoever kas's is of.
+	if _, err := state.Ensure(append(items, state.Item{Path: l.caFile, Kind: state.CA})); err != nil {
 		return err
 	}
 	if !o.Native {
@@ -183,6 +190,7 @@ func (l *Lab) makeFiles(_ context.Context, o Options) error {
 	}
 	var err error
 	l.caPEM, err = os.ReadFile(l.caFile)
+	l.trusted = l.caPEM
 	return err
 }
 
@@ -238,8 +246,17 @@ func (l *Lab) startRoles(ctx context.Context, o Options) error {
 		return err
 	}
 	l.running = r
+	// A CA asks at once, so that it has to know where; what is not served yet
+	// waits in a queue.
+	err = l.meet(ctx, o)
+	if err == nil {
+		err = l.startCA(ctx, o)
+	}
 	l.roles.Go(func() error { return r.Serve(ctx) })
-	return l.meet(ctx, o)
+	if err == nil {
+		err = l.awaitCertificates(ctx)
+	}
+	return err
 }
 
 // meet finds what clients of each name meet first, and puts before it what is

@@ -28,7 +28,7 @@ func Move(s *spec.Spec) error {
 		}
 	}
 	l := &s.KAS.Listen
-	for _, address := range []*string{&s.Edge.Listen, &l.Agent, &l.KubernetesAPI, &l.Observability, &l.API, &l.PrivateAPI} {
+	for _, address := range []*string{&s.Edge.Listen, &l.Agent, &l.KubernetesAPI, &l.Observability, &l.API, &l.PrivateAPI, &s.TLS.ACME.Observability} {
 		move(address)
 	}
 	s.LoadBalancer.MaxConnections = 1000

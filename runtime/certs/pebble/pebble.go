@@ -38,6 +38,10 @@ type Options struct {
 	// ExternalAccounts are MAC keys in base64url by their IDs; if there are
 	// any, no account is made without one.
 	ExternalAccounts map[string]string
+	// Certificate is of the CA's own listener; nil: one that Client trusts.
+	Certificate *tls.Certificate
+	// Directory is a path of the directory beside Pebble's own; empty: none.
+	Directory string
 	// Front is put before the CA's own handler; nil for none.
 	Front func(http.Handler) http.Handler
 	// Address to listen on; empty is a free port of loopback.
@@ -72,6 +76,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Certificate != nil {
+		pair = *o.Certificate
+	}
 	dns, err := newResolver()
 	if err != nil {
 		return nil, fmt.Errorf("the CA's DNS: %w", err)
@@ -93,7 +100,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	validation := va.New(logger, o.HTTPPort, o.TLSPort, true, dns.address(), s.db)
 	front := wfe.New(logger, s.db, validation, s.ca, []string{"pebble.invalid"}, true, len(o.ExternalAccounts) > 0, 1, 1)
-	handler := s.count(front.Handler())
+	handler := s.count(alias(o.Directory, front.Handler()))
 	if o.Front != nil {
 		handler = o.Front(handler)
 	}
@@ -118,10 +125,24 @@ func (s *Server) Client() *http.Client {
 		TLSClientConfig: &tls.Config{RootCAs: s.root, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}}
 }
 
+// alias has Pebble's directory at another path too.
+func alias(directory string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if directory != "" && r.URL.Path == directory {
+			r = r.Clone(r.Context())
+			r.URL.Path = wfe.DirectoryPath
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Root signs the certificates that the CA issues, by an intermediate.
+func (s *Server) Root() *x509.Certificate { return s.ca.GetRootCert(0).Cert }
+
 // Roots trust the certificates that the CA issues.
 func (s *Server) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
-	pool.AddCert(s.ca.GetRootCert(0).Cert)
+	pool.AddCert(s.Root())
 	return pool
 }
 

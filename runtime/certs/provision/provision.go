@@ -64,6 +64,14 @@ func (c *Config) Names() []string {
 // Directory is the CA's URL.
 func (c *Config) Directory() string { return c.file.ACME.Directory }
 
+// ExternalAccount is what the CA knows us by; empty: nothing.
+func (c *Config) ExternalAccount() (keyID, keyFile string) {
+	if e := c.file.ACME.ExternalAccount; e != nil {
+		return e.KeyID, e.KeyFile
+	}
+	return "", ""
+}
+
 // Drain is how long streams live on at a stop of who ends TLS with the files.
 func (c *Config) Drain() time.Duration { return time.Duration(c.file.Drain) }
 

@@ -52,6 +52,16 @@ func (c *Config) Binds() []string {
 	return out
 }
 
+// Cleartext is the first address that takes no TLS.
+func (c *Config) Cleartext() (string, bool) {
+	for _, s := range c.sockets {
+		if !s.ssl {
+			return s.address, true
+		}
+	}
+	return "", false
+}
+
 // Bind is where in the file an address is listened on first.
 func (c *Config) Bind(address string) (diag.Pos, bool) {
 	for _, s := range c.sockets {
