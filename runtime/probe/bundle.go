@@ -12,6 +12,7 @@ import (
 	"kasgen/internal/edgeconf"
 	"kasgen/internal/haproxyconf"
 	"kasgen/internal/kasconf"
+	"kasgen/internal/lockfile"
 	"kasgen/internal/nginxconf"
 	"kasgen/internal/strictyaml"
 )
@@ -19,6 +20,7 @@ import (
 // Bundle is the files of a bundle that can be to blame, each nil where there
 // is none.
 type Bundle struct {
+	lock    *lockfile.File  // manifest
 	web     *nginxconf.File // vhosts
 	stream  *nginxconf.File // TCP balancer
 	haproxy *haproxyconf.File
@@ -48,6 +50,7 @@ func ReadBundle(dir string) (*Bundle, error) {
 		return nil
 	}
 	err := errors.Join(
+		read(lockfile.Name, func(path string, data []byte) (err error) { b.lock, err = lockfile.Read(path, data); return }),
 		read("nginx/nginx.conf", func(path string, data []byte) (err error) { b.web, err = parseNginx(path, data); return }),
 		read("nginx/stream.conf", func(path string, data []byte) (err error) { b.stream, err = parseNginx(path, data); return }),
 		read("haproxy/haproxy.cfg", func(path string, data []byte) (err error) {
@@ -66,6 +69,9 @@ func ReadBundle(dir string) (*Bundle, error) {
 			return nil
 		}),
 	)
+	if b.lock != nil {
+		found-- // by itself it is no file that can be to blame
+	}
 	if err == nil && found == 0 {
 		err = fmt.Errorf("%s holds no file of a bundle", dir)
 	}

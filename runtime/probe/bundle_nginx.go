@@ -121,12 +121,12 @@ func (b *Bundle) inStream(c *Check, _ *endpoint) *suspect {
 
 // path is what the check asked for.
 func (c *Check) path(e *endpoint) string {
-	switch c.Layer {
-	case LayerAgentWebSocket, LayerIdleWebSocket:
+	switch c.ID {
+	case CheckAgentWebSocket, CheckIdleWebSocket:
 		return e.agents
-	case LayerGRPC, LayerGRPCNoALPN, LayerGRPCHTTP1, LayerGRPCBody, LayerIdleGRPC:
+	case CheckGRPC, CheckGRPCNoALPN, CheckGRPCHTTP1, CheckGRPCBody, CheckIdleGRPC:
 		return method
-	case LayerRedirect:
+	case CheckRedirect:
 		if from, _, ok := strings.Cut(c.Observed, " is answered"); ok && !strings.HasSuffix(from, "/") {
 			return from + "/"
 		}
@@ -218,7 +218,7 @@ const nginxDefault = 60 * time.Second
 // timeout is the line whose limit is nearest to what was measured.
 func (l located) timeout(c *Check) *suspect {
 	names := []string{"proxy_read_timeout", "proxy_send_timeout"}
-	if c.Layer == LayerIdleGRPC {
+	if c.ID == CheckIdleGRPC {
 		names = []string{"grpc_read_timeout", "grpc_send_timeout", "client_body_timeout", "keepalive_timeout"}
 	}
 	var missing []string

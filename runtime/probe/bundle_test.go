@@ -37,8 +37,8 @@ func TestBundles(t *testing.T) {
 		}
 		e := &endpoint{host: labName, port: "443", agents: "/", proxy: "/k8s-proxy/"}
 		for _, code := range codes {
-			for _, layer := range Layers() {
-				c := Check{Layer: layer, Code: code, limit: 2 * time.Hour, Observed: "/k8s-proxy is answered 301"}
+			for _, layer := range IDs() {
+				c := Check{ID: layer, Code: code, limit: 2 * time.Hour, Observed: "/k8s-proxy is answered 301"}
 				b.blame(&c, e)
 				if c.At == nil {
 					continue

@@ -2,12 +2,13 @@ package probe
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"kasgen/internal/diag"
 )
 
-// Result is how a layer came out.
+// Result is how a check came out.
 type Result string
 
 // The results.
@@ -18,54 +19,15 @@ const (
 	Skip Result = "skip" // not tried; Observed says why
 )
 
-// Layer names one check.
-type Layer string
-
-// The layers, from the outside in.
-const (
-	LayerName           Layer = "name"
-	LayerTCP            Layer = "tcp"
-	LayerProxyHeader    Layer = "proxy-header"
-	LayerTLS            Layer = "tls"
-	LayerChain          Layer = "certificate-chain"
-	LayerCertName       Layer = "certificate-name"
-	LayerExpiry         Layer = "certificate-expiry"
-	LayerALPN           Layer = "alpn"
-	LayerHTTP           Layer = "http"
-	LayerRedirect       Layer = "redirect"
-	LayerAgentWebSocket Layer = "agent-websocket"
-	LayerGRPC           Layer = "agent-grpc"
-	LayerGRPCNoALPN     Layer = "agent-grpc-without-alpn"
-	LayerGRPCHTTP1      Layer = "agent-grpc-http1-alpn"
-	LayerGRPCBody       Layer = "agent-grpc-body"
-	LayerProxyPath      Layer = "proxy-path"
-	LayerUpWebSocket    Layer = "upgrade-websocket"
-	LayerUpSPDY         Layer = "upgrade-spdy"
-	LayerRequest        Layer = "proxy-request"
-	LayerStreaming      Layer = "streaming"
-	LayerBody           Layer = "body-size"
-	LayerExecWebSocket  Layer = "exec-websocket"
-	LayerExecSPDY       Layer = "exec-spdy"
-	LayerIdleWebSocket  Layer = "idle-websocket"
-	LayerIdleGRPC       Layer = "idle-grpc"
-	LayerIdleUpgrade    Layer = "idle-upgrade"
-)
-
-// Layers lists all of them.
-func Layers() []Layer {
-	return []Layer{LayerName, LayerTCP, LayerProxyHeader, LayerTLS, LayerChain, LayerCertName, LayerExpiry, LayerALPN,
-		LayerHTTP, LayerRedirect, LayerAgentWebSocket, LayerGRPC, LayerGRPCNoALPN, LayerGRPCHTTP1, LayerGRPCBody, LayerProxyPath,
-		LayerUpWebSocket, LayerUpSPDY, LayerRequest, LayerStreaming, LayerBody, LayerExecWebSocket, LayerExecSPDY,
-		LayerIdleWebSocket, LayerIdleGRPC, LayerIdleUpgrade}
-}
-
-// Check is how one layer came out.
+// Check is how one check came out.
 type Check struct {
 	Layer    Layer  `json:"layer"`
+	ID       ID     `json:"check"`
 	Name     string `json:"name"` // the host name that it was tried for
 	Result   Result `json:"result"`
-	Code     string `json:"code,omitempty"` // of a warning or a failure
-	Observed string `json:"observed"`
+	MS       Millis `json:"ms"` // 0 of what was skipped
+	Observed string `json:"detail"`
+	Code     string `json:"code"` // of a warning or a failure, else empty
 	Why      string `json:"why,omitempty"`
 	Fix      string `json:"fix,omitempty"`
 	// At is the line of the bundle that is likely to blame, and Line what is
@@ -77,15 +39,20 @@ type Check struct {
 	limit time.Duration // that was measured
 }
 
+// Millis is a time in milliseconds, to the tenth.
+type Millis float64
+
+func millis(d time.Duration) Millis { return Millis(math.Round(float64(d)/1e5) / 10) }
+
 func (c Check) finding(s diag.Severity) diag.Finding {
-	f := diag.Finding{Code: c.Code, Severity: s, Field: string(c.Layer), What: c.title() + ": " + c.Observed, Why: c.Why, Fix: c.Fix}
+	f := diag.Finding{Code: c.Code, Severity: s, Field: string(c.ID), What: c.title() + ": " + c.Observed, Why: c.Why, Fix: c.Fix}
 	if c.At != nil {
 		f.Pos = *c.At
 	}
 	return f
 }
 
-func (c Check) title() string { return string(c.Layer) + " of " + c.Name }
+func (c Check) title() string { return string(c.ID) + " of " + c.Name }
 
 func passed(format string, args ...any) Check {
 	return Check{Result: Pass, Observed: fmt.Sprintf(format, args...)}

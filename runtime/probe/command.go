@@ -31,44 +31,46 @@ type flags struct {
 func Command(streams cli.IO) *cobra.Command {
 	var o flags
 	cmd := &cobra.Command{
-		Use:   "probe URL",
+		Use:   "probe [URL]",
 		Short: "Prove that a path to kas carries each kind of traffic, and name the layer that breaks it",
 		Long: `Probe comes to kas as its clients do and tries the path layer by layer, from the
 outside in: name, TCP, PROXY header, TLS and its certificate, ALPN, HTTP, agents
 by WebSocket and by gRPC, the Kubernetes API proxy, and kubectl's upgrades. Each
-layer is pass, warn, fail or skip; the first that fails is named, and those that
-depend on it are skipped.
+check is pass, warn, fail or skip; the first that fails is named, and those that
+depend on it are skipped. The last lines say what it comes to.
 
 Without a token nothing is asked that needs one. With the bearer token of a
 kubeconfig in --token-file, which is never printed and goes only over TLS whose
 certificate holds, a cluster is asked through the proxy, too; with --pod, exec
 runs "true" there, and --idle "cat".
 
-Before DNS moves, --connect-to says where the new balancer is.`,
+Before DNS moves, --connect-to says where the new balancer is. With --bundle, URL
+and --grpc may be left out: the bundle's manifest has the names.`,
 		Example: `  kasgen probe https://kas.example.com --connect-to 192.0.2.10
   kasgen probe https://kas.example.com --grpc grpcs://kas-grpc.example.com --bundle /etc/kasgen/bundle
+  kasgen probe --bundle /etc/kasgen/bundle --connect-to 192.0.2.10
   kasgen probe https://gitlab.example.com/-/kubernetes-agent/ --token-file token --pod default/shell --idle --wait 3m`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return command(cmd.Context(), streams, args[0], o)
+			return command(cmd.Context(), streams, strings.Join(args, ""), o)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.grpc, "grpc", "", "where agents come by gRPC, grpcs://NAME (default: the same name)")
 	f.StringVar(&o.proxyPath, "proxy-path", "", "path of the Kubernetes API proxy (default: k8s-proxy/ below URL)")
 	f.StringArrayVar(&o.connect, "connect-to", nil, "connect to ADDRESS[:PORT] instead of what the name resolves to; NAME=ADDRESS for one name only; may be repeated")
-	f.StringVar(&o.bundle, "bundle", "", "name the line of a file in this bundle that is likely to blame")
+	f.StringVar(&o.bundle, "bundle", "", "take names from this bundle's manifest, and name the line of its files that is to blame")
 	f.StringVar(&o.tokenFile, "token-file", "", "bearer token of the proxy, as a kubeconfig has it (ci:AGENT:TOKEN)")
 	f.StringVar(&o.caFile, "ca-file", "", "CA certificates to trust, instead of the system's")
 	f.StringVar(&o.proxyProtocol, "proxy-protocol", "", "send a PROXY header, v1 or v2, as the balancer in front would")
 	f.StringVar(&o.pod, "pod", "", "a pod to exec into, NAMESPACE/NAME; needs --token-file")
-	f.StringSliceVar(&o.skip, "skip", nil, "layers that are not tried, nor those that depend on them")
+	f.StringSliceVar(&o.skip, "skip", nil, "checks that are not made, nor those that depend on them")
 	f.DurationVar(&o.wait, "wait", 0, "try again until the path is up or this time is over; with --idle, how long a silent stream is watched (default 2m)")
 	f.DurationVar(&o.timeout, "timeout", DefaultTimeout, "time limit of one exchange")
 	f.BoolVar(&o.idle, "idle", false, "find how long silent streams live")
 	cli.AddFormat(cmd, &o.format, cli.Text, cli.JSON, cli.JUnit)
 	cli.Complete(cmd, "proxy-protocol", func() []string { return []string{"v1", "v2"} })
-	cli.Complete(cmd, "skip", layerNames)
+	cli.Complete(cmd, "skip", checkNames)
 	return cmd
 }
 
@@ -109,7 +111,7 @@ func retry(ctx context.Context, streams cli.IO, o Options, f flags) *Report {
 		if !r.Failed() {
 			return r
 		}
-		if now := fmt.Sprintf("waiting: %s of %s fails\n", r.First.Layer, r.First.Name); now != said {
+		if now := fmt.Sprintf("waiting: %s of %s fails\n", r.First.ID, r.First.Name); now != said {
 			said = now
 			fmt.Fprint(streams.Err, now)
 		}
@@ -129,13 +131,29 @@ func retry(ctx context.Context, streams cli.IO, o Options, f flags) *Report {
 // options checks the flags.
 func (f flags) options(address string) (Options, error) {
 	o := Options{ProxyPath: f.proxyPath, ProxyProtocol: f.proxyProtocol, Timeout: f.timeout, Connect: map[string]string{}}
+	if err := f.files(&o); err != nil {
+		return o, err
+	}
 	var err error
-	if o.KAS, err = parseURL(address, "https", "wss"); err != nil {
+	switch {
+	case address != "":
+		o.KAS, err = parseURL(address, "https", "wss")
+	case o.Bundle != nil:
+		o.KAS, err = o.Bundle.Address()
+	default:
+		err = errors.New("give the URL of kas, or a bundle that says it (--bundle)")
+	}
+	if err != nil {
 		return o, cli.Usage("%v", err)
 	}
 	if f.grpc != "" {
 		if o.GRPC, err = parseURL(f.grpc, "grpcs", "https"); err != nil {
 			return o, cli.Usage("--grpc: %v", err)
+		}
+	}
+	if o.Bundle != nil {
+		if err := o.Bundle.complete(&o); err != nil {
+			return o, cli.Usage("--bundle: %v", err)
 		}
 	}
 	if !slices.Contains([]string{"", "v1", "v2"}, f.proxyProtocol) {
@@ -158,13 +176,13 @@ func (f flags) options(address string) (Options, error) {
 		o.Connect[name] = to
 	}
 	for _, l := range f.skip {
-		if !slices.Contains(Layers(), Layer(l)) {
-			return o, cli.Usage("--skip %s: there is no such layer; there are %s", l, strings.Join(layerNames(), ", "))
+		if !slices.Contains(IDs(), ID(l)) {
+			return o, cli.Usage("--skip %s: there is no such check; there are %s", l, strings.Join(checkNames(), ", "))
 		}
-		if slices.Contains([]Layer{LayerName, LayerTCP, LayerProxyHeader, LayerTLS, LayerHTTP}, Layer(l)) {
+		if slices.Contains([]ID{CheckName, CheckTCP, CheckProxyHeader, CheckTLS, CheckHTTP}, ID(l)) {
 			return o, cli.Usage("--skip %s: everything else needs it", l)
 		}
-		o.Skip = append(o.Skip, Layer(l))
+		o.Skip = append(o.Skip, ID(l))
 	}
 	if f.idle {
 		o.Idle = f.wait
@@ -172,7 +190,7 @@ func (f flags) options(address string) (Options, error) {
 			o.Idle = 2 * time.Minute
 		}
 	}
-	return o, f.files(&o)
+	return o, nil
 }
 
 // files reads what flags name.
@@ -234,9 +252,9 @@ func parseURL(text string, schemes ...string) (*url.URL, error) {
 	return u, nil
 }
 
-func layerNames() []string {
+func checkNames() []string {
 	var list []string
-	for _, l := range Layers() {
+	for _, l := range IDs() {
 		list = append(list, string(l))
 	}
 	return list

@@ -2,7 +2,7 @@
 // it, layer by layer from the outside in, and what to change where it breaks.
 // It comes as any client does, over the network, and knows neither topology
 // nor who runs the other end; a bundle, where it gets one, is only read to say
-// which line is likely to blame. Its law: a layer is pass, warn, fail or skip
+// which line is likely to blame. Its law: a check is pass, warn, fail or skip
 // by what was observed, a skip says why and is never a pass, and no credential
 // goes over a connection whose certificate does not hold.
 package probe
@@ -30,16 +30,17 @@ type Options struct {
 	// Connect is where to connect instead of what a name resolves to, by name;
 	// "" is for every name without its own.
 	Connect       map[string]string
-	ProxyProtocol string         // "", "v1" or "v2": sent before TLS
-	Roots         *x509.CertPool // nil: the system's
-	Token         string         // a bearer token of the proxy, as kubeconfig files have it; never printed
-	Namespace     string         // with Pod
-	Pod           string         // one to exec into; "": none
-	Bundle        *Bundle        // nil: none
-	Skip          []Layer        // not tried
-	Idle          time.Duration  // how long a silent stream is watched; 0: not at all
-	Timeout       time.Duration  // of one exchange
-	Watch         time.Duration  // of a watch, whole seconds
+	ProxyProtocol string            // "", "v1" or "v2": sent before TLS
+	Roots         *x509.CertPool    // nil: the system's
+	Development   *x509.Certificate // a CA among Roots that a bundle made for itself; nil: none
+	Token         string            // a bearer token of the proxy, as kubeconfig files have it; never printed
+	Namespace     string            // with Pod
+	Pod           string            // one to exec into; "": none
+	Bundle        *Bundle           // nil: none
+	Skip          []ID              // not tried
+	Idle          time.Duration     // how long a silent stream is watched; 0: not at all
+	Timeout       time.Duration     // of one exchange
+	Watch         time.Duration     // of a watch, whole seconds
 	Now           func() time.Time
 }
 
@@ -53,7 +54,7 @@ const DefaultWatch = 6 * time.Second
 // bodySize is three times the limit that nginx has unless told otherwise.
 const bodySize = 3 << 20
 
-// Run tries every layer. It returns what it saw so far when ctx ends, with the
+// Run makes every check. It returns what it saw so far when ctx ends, with the
 // rest skipped.
 func Run(ctx context.Context, o Options) *Report {
 	if o.Timeout == 0 {
@@ -71,14 +72,14 @@ func Run(ctx context.Context, o Options) *Report {
 		r.GRPC = o.GRPC.String()
 	}
 	broken := map[key]string{} // what cannot be tried any more, and because of what
-	for _, group := range together(s.layers()) {
+	for _, group := range together(s.plan()) {
 		for i, c := range s.tryAll(ctx, group, broken) {
 			l := group[i]
-			c.Layer, c.Name = l.id, l.on.host
+			c.Layer, c.ID, c.Name = l.id.Layer(), l.id, l.on.host
 			if c.Result == Fail {
 				broken[key{l.on, l.id}] = string(l.id) + " of " + l.on.host + ", which fails"
 				if r.First == nil {
-					r.First = &First{Layer: l.id, Name: l.on.host}
+					r.First = &First{Layer: l.id.Layer(), ID: l.id, Name: l.on.host, Code: c.Code}
 				}
 			}
 			if c.Code != "" && o.Bundle != nil {
@@ -88,38 +89,39 @@ func Run(ctx context.Context, o Options) *Report {
 			r.Checks = append(r.Checks, c)
 		}
 	}
+	r.conclude()
 	return r
 }
 
 type key struct {
 	on *endpoint
-	id Layer
+	id ID
 }
 
-// layer is one check of one name.
-type layer struct {
-	id    Layer
+// planned is a check that is to be tried on a name.
+type planned struct {
+	id    ID
 	on    *endpoint
-	needs []Layer // what it is pointless without
+	needs []ID // what it is pointless without
 	check checker
 	waits bool // it mostly waits, and others may be tried meanwhile
 }
 
-// together groups layers that are tried at once: those that mostly wait.
-func together(list []layer) [][]layer {
-	var groups [][]layer
+// together groups checks that are made at once: those that mostly wait.
+func together(list []planned) [][]planned {
+	var groups [][]planned
 	for i, l := range list {
 		if i > 0 && l.waits && list[i-1].waits {
 			groups[len(groups)-1] = append(groups[len(groups)-1], l)
 			continue
 		}
-		groups = append(groups, []layer{l})
+		groups = append(groups, []planned{l})
 	}
 	return groups
 }
 
-// tryAll tries layers at once.
-func (s *session) tryAll(ctx context.Context, group []layer, broken map[key]string) []Check {
+// tryAll makes checks at once.
+func (s *session) tryAll(ctx context.Context, group []planned, broken map[key]string) []Check {
 	checks := make([]Check, len(group))
 	var all sync.WaitGroup
 	for i, l := range group {
@@ -127,14 +129,20 @@ func (s *session) tryAll(ctx context.Context, group []layer, broken map[key]stri
 			checks[i] = skipped("%s", why)
 			continue
 		}
-		all.Go(func() { checks[i] = l.check(ctx) })
+		all.Go(func() {
+			began := time.Now()
+			checks[i] = l.check(ctx)
+			if checks[i].Result != Skip {
+				checks[i].MS = millis(time.Since(began))
+			}
+		})
 	}
 	all.Wait()
 	return checks
 }
 
-// untried says why a layer is not tried, "" if it is.
-func (s *session) untried(ctx context.Context, l layer, broken map[key]string) string {
+// untried says why a check is not made, "" if it is.
+func (s *session) untried(ctx context.Context, l planned, broken map[key]string) string {
 	if slices.Contains(s.o.Skip, l.id) {
 		broken[key{l.on, l.id}] = string(l.id) + " of " + l.on.host + ", which was not asked for"
 		return "not asked for (--skip)"

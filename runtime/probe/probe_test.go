@@ -28,13 +28,13 @@ func TestWithToken(t *testing.T) {
 	o := l.options(t, address, dir)
 	shell(&o)
 	r := Run(t.Context(), o)
-	for _, layer := range []Layer{LayerRequest, LayerStreaming, LayerBody, LayerExecWebSocket, LayerExecSPDY} {
+	for _, layer := range []ID{CheckRequest, CheckStreaming, CheckBody, CheckExecWebSocket, CheckExecSPDY} {
 		if c, _ := r.Check(layer); c.Result != Pass {
 			t.Errorf("%s: %s %s", layer, c.Result, c.Observed)
 		}
 	}
 	// A kas that asks for credentials first cannot be told without a pod.
-	for _, layer := range []Layer{LayerUpWebSocket, LayerUpSPDY} {
+	for _, layer := range []ID{CheckUpWebSocket, CheckUpSPDY} {
 		if c, _ := r.Check(layer); c.Result != Skip || !strings.Contains(c.Observed, "--token-file") {
 			t.Errorf("%s: %s %s", layer, c.Result, c.Observed)
 		}
@@ -99,13 +99,13 @@ func TestProxyProtocol(t *testing.T) {
 	o.ProxyProtocol = "v2"
 	if r := Run(t.Context(), o); r.Failed() {
 		t.Errorf("%+v", r)
-	} else if c, _ := r.Check(LayerProxyHeader); c.Result != Pass {
+	} else if c, _ := r.Check(CheckProxyHeader); c.Result != Pass {
 		t.Errorf("%+v", c)
-	} else if c, _ := r.Check(LayerGRPCNoALPN); c.Result != Pass {
+	} else if c, _ := r.Check(CheckGRPCNoALPN); c.Result != Pass {
 		t.Errorf("the edge looks at the first bytes: %+v", c)
 	}
 	o.ProxyProtocol = "v1"
-	if c, _ := Run(t.Context(), o).Check(LayerProxyHeader); c.Code != codeProxy || !strings.Contains(c.Observed, "v2, not v1") {
+	if c, _ := Run(t.Context(), o).Check(CheckProxyHeader); c.Code != codeProxy || !strings.Contains(c.Observed, "v2, not v1") {
 		t.Errorf("%+v", c)
 	}
 }
@@ -123,21 +123,21 @@ func TestTwoNames(t *testing.T) {
 	if r.Failed() {
 		t.Errorf("%+v", r)
 	}
-	names := map[Layer][]string{}
+	names := map[ID][]string{}
 	for _, c := range r.Checks {
-		names[c.Layer] = append(names[c.Layer], c.Name)
+		names[c.ID] = append(names[c.ID], c.Name)
 	}
-	if !slices.Equal(names[LayerTLS], []string{labName, "kas-grpc.example.com"}) || !slices.Equal(names[LayerGRPC], []string{"kas-grpc.example.com"}) {
+	if !slices.Equal(names[CheckTLS], []string{labName, "kas-grpc.example.com"}) || !slices.Equal(names[CheckGRPC], []string{"kas-grpc.example.com"}) {
 		t.Errorf("%v", names)
 	}
 	// The first name's failure does not touch the second.
 	o.Connect[""] = l.dead
 	r = Run(t.Context(), o)
-	if r.First == nil || r.First.Layer != LayerTCP || r.First.Name != labName {
+	if r.First == nil || r.First.ID != CheckTCP || r.First.Name != labName {
 		t.Errorf("%+v", r.First)
 	}
 	for _, c := range r.Checks {
-		if c.Layer == LayerGRPC && c.Result != Pass {
+		if c.ID == CheckGRPC && c.Result != Pass {
 			t.Errorf("%+v", c)
 		}
 	}
@@ -153,8 +153,8 @@ func TestSilentCut(t *testing.T) {
 	ln := forgetful(t, address, limit)
 	o := l.options(t, ln, "")
 	o.Timeout, o.Idle = time.Second, 3*time.Second
-	o.Skip = []Layer{LayerIdleGRPC}
-	c, _ := Run(t.Context(), o).Check(LayerIdleWebSocket)
+	o.Skip = []ID{CheckIdleGRPC}
+	c, _ := Run(t.Context(), o).Check(CheckIdleWebSocket)
 	if c.Code != codeIdle || !strings.Contains(c.Observed, "without a word") || c.Result != Fail {
 		t.Errorf("%+v", c)
 	}
@@ -233,7 +233,7 @@ func TestNobody(t *testing.T) {
 	t.Parallel()
 	u := &url.URL{Scheme: "https", Host: "kas.invalid"}
 	r := Run(t.Context(), Options{KAS: u})
-	if c := r.Checks[0]; c.Code != codeName || r.First.Layer != LayerName {
+	if c := r.Checks[0]; c.Code != codeName || r.First.ID != CheckName {
 		t.Errorf("%+v", c)
 	}
 	r = Run(t.Context(), Options{KAS: u, Connect: map[string]string{"": balancertest.FreePort(t)}})
@@ -253,7 +253,7 @@ func TestDeaf(t *testing.T) {
 	deaf := relayOn(t, "127.0.0.1:0", func(c net.Conn) { _, _ = io.Copy(io.Discard, c); c.Close() })
 	u := &url.URL{Scheme: "https", Host: labName}
 	r := Run(t.Context(), Options{KAS: u, Timeout: 200 * time.Millisecond, Connect: map[string]string{"": deaf}})
-	if c, _ := r.Check(LayerTLS); c.Code != codeTLS || !strings.Contains(c.Observed, "no answer to the handshake") {
+	if c, _ := r.Check(CheckTLS); c.Code != codeTLS || !strings.Contains(c.Observed, "no answer to the handshake") {
 		t.Errorf("%+v", c)
 	}
 }
@@ -269,10 +269,10 @@ func TestALPN(t *testing.T) {
 		s.StartTLS()
 		t.Cleanup(s.Close)
 		r := Run(t.Context(), Options{KAS: &url.URL{Scheme: "https", Host: labName}, Timeout: 5 * time.Second, Connect: map[string]string{"": s.Listener.Addr().String()}})
-		if c, _ := r.Check(LayerALPN); c.Result != want || c.Code != codeALPN || !strings.Contains(c.Observed, "refused") {
+		if c, _ := r.Check(CheckALPN); c.Result != want || c.Code != codeALPN || !strings.Contains(c.Observed, "refused") {
 			t.Errorf("%s: %+v", offer, c)
 		}
-		if c, _ := r.Check(LayerGRPC); c.Code != codeGRPC {
+		if c, _ := r.Check(CheckGRPC); c.Code != codeGRPC {
 			t.Errorf("%s: %+v", offer, c)
 		}
 	}

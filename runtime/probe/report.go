@@ -11,25 +11,28 @@ import (
 
 // Report is what was seen.
 type Report struct {
-	Target string  `json:"target"`
-	GRPC   string  `json:"grpc,omitempty"`
-	First  *First  `json:"first,omitempty"` // the layer that breaks the rest; nil: none does
-	Checks []Check `json:"checks"`
+	Target  string  `json:"target"`
+	GRPC    string  `json:"grpc,omitempty"`
+	Verdict string  `json:"verdict"`         // what it comes to, in one sentence
+	First   *First  `json:"first,omitempty"` // what breaks the rest; nil: nothing does
+	Checks  []Check `json:"checks"`
 }
 
-// First is the first layer that fails.
+// First is the first check that fails.
 type First struct {
 	Layer Layer  `json:"layer"`
+	ID    ID     `json:"check"`
 	Name  string `json:"name"`
+	Code  string `json:"code"`
 }
 
-// Failed says whether any layer failed.
+// Failed says whether any check failed.
 func (r *Report) Failed() bool { return r.First != nil }
 
-// Check is the check of a layer, of the first name that has it.
-func (r *Report) Check(l Layer) (Check, bool) {
+// Check is the check by its ID, of the first name that has it.
+func (r *Report) Check(id ID) (Check, bool) {
 	for _, c := range r.Checks {
-		if c.Layer == l {
+		if c.ID == id {
 			return c, true
 		}
 	}
@@ -48,29 +51,78 @@ func (r *Report) Write(w io.Writer, f cli.Format) error {
 	}
 }
 
-// text is one line a layer, with what is to be done about it below.
+// text is one line a check, and what it comes to at the end, where a terminal
+// shows it. What is to be done stands below its check, and of the first that
+// fails at the end alone.
 func (r *Report) text(w io.Writer) error {
 	var b strings.Builder
-	name, counts := "", map[Result]int{}
+	name := ""
 	for _, c := range r.Checks {
 		if c.Name != name {
 			name = c.Name
 			b.WriteString(name + "\n")
 		}
-		counts[c.Result]++
-		fmt.Fprintf(&b, "  %-4s  %-24s %s\n", c.Result, c.Layer, c.code()+c.Observed)
-		for _, detail := range [][2]string{{"why", c.Why}, {"fix", c.Fix}, {"at", c.place()}} {
-			if detail[1] != "" {
-				fmt.Fprintf(&b, "        %s: %s\n", detail[0], detail[1])
-			}
+		took := ""
+		if c.Result != Skip {
+			took = fmt.Sprintf("%.1f ms", c.MS)
+		}
+		fmt.Fprintf(&b, "  %-4s  %-23s %10s  %s\n", c.Result, c.ID, took, c.code()+c.Observed)
+		if !r.first(c) {
+			c.details(&b, "        ")
 		}
 	}
-	fmt.Fprintf(&b, "\n%d layers: %d pass, %d warn, %d fail, %d skip\n", len(r.Checks), counts[Pass], counts[Warn], counts[Fail], counts[Skip])
-	if r.First != nil {
-		fmt.Fprintf(&b, "the first layer that fails: %s of %s\n", r.First.Layer, r.First.Name)
+	counts := r.counts()
+	fmt.Fprintf(&b, "\n%d checks: %d pass, %d warn, %d fail, %d skip\n\n%s\n", len(r.Checks), counts[Pass], counts[Warn], counts[Fail], counts[Skip], r.Verdict)
+	for _, c := range r.Checks {
+		if r.first(c) {
+			c.details(&b, "")
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// details are what is said about a check beyond what was seen.
+func (c Check) details(b *strings.Builder, indent string) {
+	for _, d := range [][2]string{{"why", c.Why}, {"fix", c.Fix}, {"at", c.place()}} {
+		if d[1] != "" {
+			fmt.Fprintf(b, "%s%s: %s\n", indent, d[0], d[1])
+		}
+	}
+}
+
+func (r *Report) first(c Check) bool {
+	return r.First != nil && c.ID == r.First.ID && c.Name == r.First.Name
+}
+
+func (r *Report) counts() map[Result]int {
+	counts := map[Result]int{}
+	for _, c := range r.Checks {
+		counts[c.Result]++
+	}
+	return counts
+}
+
+// conclude says in one sentence what everything comes to.
+func (r *Report) conclude() {
+	counts := r.counts()
+	for _, c := range r.Checks {
+		if r.first(c) {
+			r.Verdict = fmt.Sprintf("BROKEN at %s of %s: %s%s", c.ID, c.Name, c.code(), c.Observed)
+			return
+		}
+	}
+	r.Verdict = "WORKS: " + r.Target
+	if r.GRPC != "" {
+		r.Verdict += " and " + r.GRPC
+	}
+	r.Verdict += fmt.Sprintf(", in all %d checks that were tried", len(r.Checks)-counts[Skip])
+	if counts[Skip] > 0 {
+		r.Verdict += fmt.Sprintf("; %d were not", counts[Skip])
+	}
+	if counts[Warn] > 0 {
+		r.Verdict += fmt.Sprintf("; %d with a warning", counts[Warn])
+	}
 }
 
 func (c Check) code() string {
@@ -88,7 +140,7 @@ func (c Check) place() string {
 	return strings.TrimSuffix(c.At.String()+": "+c.Line, ": ")
 }
 
-// junit has a test case for each layer.
+// junit has a test case for each check.
 func (r *Report) junit() diag.Report {
 	d := diag.Report{Command: "kasgen probe " + r.Target}
 	for _, c := range r.Checks {
@@ -103,7 +155,7 @@ func (r *Report) junit() diag.Report {
 		case Skip:
 			s.Skipped = c.Observed
 		case Warn:
-			// Under the layer's own name: a file of the bundle is no test case.
+			// Under the check's own name: a file of the bundle is no test case.
 			f := c.finding(diag.Warning)
 			f.Pos = diag.Pos{File: s.Name}
 			if p := c.place(); p != "" {

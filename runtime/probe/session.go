@@ -68,57 +68,57 @@ func (e *endpoint) authority() string {
 	return net.JoinHostPort(e.host, e.port)
 }
 
-// layers are the checks in their order.
-func (s *session) layers() []layer {
+// plan is the checks in their order.
+func (s *session) plan() []planned {
 	k := s.kas
 	list := k.connection()
-	add := func(on *endpoint, id Layer, needs []Layer, check checker) {
-		waits := slices.Contains([]Layer{LayerIdleWebSocket, LayerIdleGRPC, LayerIdleUpgrade}, id)
-		list = append(list, layer{id, on, needs, check, waits})
+	add := func(on *endpoint, id ID, needs []ID, check checker) {
+		waits := slices.Contains([]ID{CheckIdleWebSocket, CheckIdleGRPC, CheckIdleUpgrade}, id)
+		list = append(list, planned{id, on, needs, check, waits})
 	}
-	add(k, LayerHTTP, []Layer{LayerTLS}, k.checkHTTP)
-	add(k, LayerRedirect, []Layer{LayerTLS, LayerHTTP}, k.checkRedirect)
-	add(k, LayerAgentWebSocket, []Layer{LayerTLS, LayerHTTP}, k.checkAgentWebSocket)
+	add(k, CheckHTTP, []ID{CheckTLS}, k.checkHTTP)
+	add(k, CheckRedirect, []ID{CheckTLS, CheckHTTP}, k.checkRedirect)
+	add(k, CheckAgentWebSocket, []ID{CheckTLS, CheckHTTP}, k.checkAgentWebSocket)
 	if s.grpc == k {
-		k.grpcLayers(add)
+		k.planGRPC(add)
 	}
-	add(k, LayerProxyPath, []Layer{LayerTLS, LayerHTTP}, k.checkProxyPath)
-	add(k, LayerUpWebSocket, []Layer{LayerTLS, LayerHTTP, LayerProxyPath}, k.checkUpgrade(webSocketUpgrade))
-	add(k, LayerUpSPDY, []Layer{LayerTLS, LayerHTTP, LayerProxyPath}, k.checkUpgrade(spdyUpgrade))
-	add(k, LayerRequest, []Layer{LayerTLS, LayerChain, LayerCertName, LayerExpiry, LayerHTTP, LayerProxyPath}, k.checkRequest)
-	add(k, LayerStreaming, []Layer{LayerRequest}, k.checkStreaming)
-	add(k, LayerBody, []Layer{LayerHTTP, LayerProxyPath}, k.checkBody)
-	add(k, LayerExecWebSocket, []Layer{LayerRequest}, k.checkExec(webSocketUpgrade))
-	add(k, LayerExecSPDY, []Layer{LayerRequest}, k.checkExec(spdyUpgrade))
+	add(k, CheckProxyPath, []ID{CheckTLS, CheckHTTP}, k.checkProxyPath)
+	add(k, CheckUpWebSocket, []ID{CheckTLS, CheckHTTP, CheckProxyPath}, k.checkUpgrade(webSocketUpgrade))
+	add(k, CheckUpSPDY, []ID{CheckTLS, CheckHTTP, CheckProxyPath}, k.checkUpgrade(spdyUpgrade))
+	add(k, CheckRequest, []ID{CheckTLS, CheckChain, CheckCertName, CheckExpiry, CheckHTTP, CheckProxyPath}, k.checkRequest)
+	add(k, CheckStreaming, []ID{CheckRequest}, k.checkStreaming)
+	add(k, CheckBody, []ID{CheckHTTP, CheckProxyPath}, k.checkBody)
+	add(k, CheckExecWebSocket, []ID{CheckRequest}, k.checkExec(webSocketUpgrade))
+	add(k, CheckExecSPDY, []ID{CheckRequest}, k.checkExec(spdyUpgrade))
 	if s.grpc != k {
 		list = append(list, s.grpc.connection()...)
-		s.grpc.grpcLayers(add)
+		s.grpc.planGRPC(add)
 	}
 	if s.o.Idle > 0 {
-		add(k, LayerIdleWebSocket, []Layer{LayerAgentWebSocket}, k.checkIdleWebSocket)
-		add(s.grpc, LayerIdleGRPC, []Layer{LayerGRPC}, s.grpc.checkIdleGRPC)
-		add(k, LayerIdleUpgrade, []Layer{LayerRequest, LayerExecWebSocket}, k.checkIdleUpgrade)
+		add(k, CheckIdleWebSocket, []ID{CheckAgentWebSocket}, k.checkIdleWebSocket)
+		add(s.grpc, CheckIdleGRPC, []ID{CheckGRPC}, s.grpc.checkIdleGRPC)
+		add(k, CheckIdleUpgrade, []ID{CheckRequest, CheckExecWebSocket}, k.checkIdleUpgrade)
 	}
 	return list
 }
 
 // connection is what every kind of traffic needs.
-func (e *endpoint) connection() []layer {
-	return []layer{
-		{LayerName, e, nil, e.checkName, false},
-		{LayerTCP, e, []Layer{LayerName}, e.checkTCP, false},
-		{LayerProxyHeader, e, []Layer{LayerTCP}, e.checkProxyHeader, false},
-		{LayerTLS, e, []Layer{LayerTCP, LayerProxyHeader}, e.checkTLS, false},
-		{LayerChain, e, []Layer{LayerTLS}, e.checkChain, false},
-		{LayerCertName, e, []Layer{LayerTLS}, e.checkCertName, false},
-		{LayerExpiry, e, []Layer{LayerTLS}, e.checkExpiry, false},
-		{LayerALPN, e, []Layer{LayerTLS}, e.checkALPN, false},
+func (e *endpoint) connection() []planned {
+	return []planned{
+		{CheckName, e, nil, e.checkName, false},
+		{CheckTCP, e, []ID{CheckName}, e.checkTCP, false},
+		{CheckProxyHeader, e, []ID{CheckTCP}, e.checkProxyHeader, false},
+		{CheckTLS, e, []ID{CheckTCP, CheckProxyHeader}, e.checkTLS, false},
+		{CheckChain, e, []ID{CheckTLS}, e.checkChain, false},
+		{CheckCertName, e, []ID{CheckTLS}, e.checkCertName, false},
+		{CheckExpiry, e, []ID{CheckTLS}, e.checkExpiry, false},
+		{CheckALPN, e, []ID{CheckTLS}, e.checkALPN, false},
 	}
 }
 
-func (e *endpoint) grpcLayers(add func(*endpoint, Layer, []Layer, checker)) {
-	add(e, LayerGRPC, []Layer{LayerTLS}, e.checkGRPC)
-	add(e, LayerGRPCNoALPN, []Layer{LayerTLS, LayerGRPC}, e.checkOtherALPN(nil))
-	add(e, LayerGRPCHTTP1, []Layer{LayerTLS, LayerGRPC}, e.checkOtherALPN([]string{"http/1.1"}))
-	add(e, LayerGRPCBody, []Layer{LayerTLS, LayerGRPC}, e.checkGRPCBody)
+func (e *endpoint) planGRPC(add func(*endpoint, ID, []ID, checker)) {
+	add(e, CheckGRPC, []ID{CheckTLS}, e.checkGRPC)
+	add(e, CheckGRPCNoALPN, []ID{CheckTLS, CheckGRPC}, e.checkOtherALPN(nil))
+	add(e, CheckGRPCHTTP1, []ID{CheckTLS, CheckGRPC}, e.checkOtherALPN([]string{"http/1.1"}))
+	add(e, CheckGRPCBody, []ID{CheckTLS, CheckGRPC}, e.checkGRPCBody)
 }
