@@ -3,7 +3,9 @@ package scenarios
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"kasgen/internal/cli"
 	"kasgen/internal/diag"
 	"kasgen/scenarios/lab/cloud"
+	"kasgen/scenarios/rollout"
 	"kasgen/scenarios/scenario"
 )
 
@@ -20,6 +23,11 @@ import (
 //
 //go:embed matrix
 var matrix embed.FS
+
+// rollouts are ways from one topology to another, one file each.
+//
+//go:embed rollouts
+var rollouts embed.FS
 
 func scenarioCommand(streams cli.IO) *cobra.Command {
 	cmd := &cobra.Command{
@@ -40,7 +48,7 @@ func listCommand(streams cli.IO) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "Print every scenario", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			all, err := scenario.Read(matrix, "matrix")
+			all, ways, err := readScenarios()
 			if err != nil {
 				return cli.Report(streams, cli.Text, err)
 			}
@@ -48,10 +56,8 @@ func listCommand(streams cli.IO) *cobra.Command {
 				if _, err := fmt.Fprintf(streams.Out, "%s: %s\n", s.Name, s.Title); err != nil {
 					return err
 				}
-				for line := range strings.Lines(s.Text) {
-					if _, err := fmt.Fprint(streams.Out, "  ", strings.TrimRight(line, "\n"), "\n"); err != nil {
-						return err
-					}
+				if err := indent(streams.Out, s.Text); err != nil {
+					return err
 				}
 				for _, name := range s.Models() {
 					if m, ok := cloud.Find(name); ok {
@@ -61,15 +67,42 @@ func listCommand(streams cli.IO) *cobra.Command {
 					}
 				}
 			}
+			for _, r := range ways {
+				if _, err := fmt.Fprintf(streams.Out, "%s: %s, in %d steps\n", r.Name, r.Title, len(r.Steps)); err != nil {
+					return err
+				}
+				if err := indent(streams.Out, r.Text); err != nil {
+					return err
+				}
+			}
 			return nil
 		},
 	}
 }
 
+// readScenarios reads the lines of the matrix and the rollouts.
+func readScenarios() ([]scenario.Scenario, []rollout.Rollout, error) {
+	all, err := scenario.Read(matrix, "matrix")
+	if err != nil {
+		return nil, nil, err
+	}
+	ways, err := rollout.Read(rollouts, "rollouts")
+	return all, ways, err
+}
+
+func indent(w io.Writer, text string) error {
+	for line := range strings.Lines(text) {
+		if _, err := fmt.Fprint(w, "  ", strings.TrimRight(line, "\n"), "\n"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func runScenarioCommand(streams cli.IO) *cobra.Command {
 	o := scenarioOptions{format: cli.Text}
 	cmd := &cobra.Command{
-		Use: "run [NAME…]", Short: "Run scenarios, all of them without a name",
+		Use: "run [NAME…]", Short: "Run scenarios and rollouts, all of them without a name",
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return scenarioNames(), cobra.ShellCompDirectiveNoFileComp
 		},
@@ -83,7 +116,10 @@ func matrixCommand(streams cli.IO) *cobra.Command {
 	o := scenarioOptions{format: cli.Text}
 	cmd := &cobra.Command{
 		Use: "matrix", Short: "Run every scenario and print what each topology carries", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runScenarios(cmd.Context(), streams, o, nil) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.matrix = true
+			return runScenarios(cmd.Context(), streams, o, nil)
+		},
 	}
 	o.flags(cmd)
 	return cmd
@@ -92,6 +128,7 @@ func matrixCommand(streams cli.IO) *cobra.Command {
 type scenarioOptions struct {
 	format cli.Format
 	debug  bool
+	matrix bool // the lines of the matrix alone
 }
 
 func (o *scenarioOptions) flags(cmd *cobra.Command) {
@@ -100,7 +137,7 @@ func (o *scenarioOptions) flags(cmd *cobra.Command) {
 }
 
 func scenarioNames() []string {
-	all, err := scenario.Read(matrix, "matrix")
+	all, ways, err := readScenarios()
 	if err != nil {
 		return nil
 	}
@@ -108,21 +145,25 @@ func scenarioNames() []string {
 	for _, s := range all {
 		names = append(names, s.Name)
 	}
+	for _, r := range ways {
+		names = append(names, r.Name)
+	}
 	return names
 }
 
 // scenarioResult is what --format json prints.
 type scenarioResult struct {
-	Cells []scenario.Cell `json:"cells"`
+	Cells []scenario.Cell  `json:"cells"`
+	Steps []rollout.Result `json:"steps"`
 }
 
 func runScenarios(ctx context.Context, streams cli.IO, o scenarioOptions, names []string) error {
-	all, err := scenario.Read(matrix, "matrix")
+	all, ways, err := readScenarios()
 	if err != nil {
 		return cli.Report(streams, o.format, err)
 	}
 	for _, n := range names {
-		if !slices.ContainsFunc(all, func(s scenario.Scenario) bool { return s.Name == n }) {
+		if !slices.Contains(scenarioNames(), n) {
 			hint := ""
 			if near := diag.Nearest(n, scenarioNames()); near != "" {
 				hint = "; did you mean " + near + "?"
@@ -135,9 +176,10 @@ func runScenarios(ctx context.Context, streams cli.IO, o scenarioOptions, names 
 		log = slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	quiet(log, o.debug)
-	var cells []scenario.Cell
+	wanted := func(name string) bool { return len(names) == 0 || slices.Contains(names, name) }
+	result := scenarioResult{Cells: []scenario.Cell{}, Steps: []rollout.Result{}}
 	for _, s := range all {
-		if len(names) > 0 && !slices.Contains(names, s.Name) {
+		if !wanted(s.Name) {
 			continue
 		}
 		fmt.Fprintln(streams.Err, s.Title)
@@ -145,17 +187,42 @@ func runScenarios(ctx context.Context, streams cli.IO, o scenarioOptions, names 
 		if err != nil {
 			return err
 		}
-		cells = append(cells, got...)
+		result.Cells = append(result.Cells, got...)
 	}
-	if o.format == cli.JSON {
-		err = cli.PrintJSON(streams.Out, scenarioResult{cells})
+	for _, r := range ways {
+		if o.matrix || !wanted(r.Name) {
+			continue
+		}
+		got, err := rollout.Run(ctx, r, rollout.Options{Version: cli.Version, Log: log,
+			Tell: func(step rollout.Result) { fmt.Fprintf(streams.Err, "%s: %s\n", step.Title, step.Step) }})
+		if err != nil {
+			return err
+		}
+		result.Steps = append(result.Steps, got...)
+	}
+	return result.print(streams, o.format)
+}
+
+// print prints the result and judges it.
+func (r scenarioResult) print(streams cli.IO, format cli.Format) error {
+	var err error
+	if format == cli.JSON {
+		err = cli.PrintJSON(streams.Out, r)
 	} else {
-		err = scenario.WriteTable(streams.Out, cells)
+		if len(r.Cells) > 0 {
+			err = scenario.WriteTable(streams.Out, r.Cells)
+		}
+		if err == nil && len(r.Steps) > 0 {
+			err = rollout.WriteTable(streams.Out, r.Steps)
+		}
 	}
 	if err != nil {
 		return err
 	}
-	if err := scenario.Judge(cells); err != nil {
+	if len(r.Cells) > 0 || len(r.Steps) == 0 {
+		err = scenario.Judge(r.Cells)
+	}
+	if err = errors.Join(err, rollout.Judge(r.Steps)); err != nil {
 		return cli.Exit{Code: cli.Failure, Err: err}
 	}
 	return nil

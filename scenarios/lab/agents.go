@@ -6,31 +6,51 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
+	"kasgen/internal/lockfile"
 	"kasgen/scenarios/lab/agent"
 )
 
-// startAgents connects one agent by each way and waits for them.
+// agents are those that are to be started.
+func (l *Lab) agents(o Options) []Agent {
+	ways := o.Agents
+	if ways == nil {
+		if o.TryAll || l.Carries().Agents.WSS == lockfile.Yes {
+			ways = append(ways, WSS)
+		}
+		if o.TryAll || l.Carries().Agents.GRPCS == lockfile.Yes {
+			ways = append(ways, GRPCS)
+		}
+	}
+	var all []Agent
+	of := map[Way]int{}
+	for i, w := range ways {
+		of[w]++
+		a := Agent{Name: string(w), Way: w, ID: int64(i + 1), token: token()}
+		if of[w] > 1 {
+			a.Name = fmt.Sprintf("%s-%d", w, of[w])
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// startAgents connects the agents and waits for them.
 func (l *Lab) startAgents(ctx context.Context, o Options) error {
 	for _, a := range l.Agents {
 		last := &lastWords{Handler: ending{o.Log.Handler(), &l.ended}}
-		ready, err := l.startAgent(ctx, a, o, slog.New(last))
+		p, err := l.startPod(ctx, a, o, slog.New(last))
 		if err != nil {
 			return err
 		}
-		wait := cmp.Or(o.Limit, time.Minute)
-		limit := time.NewTimer(wait)
-		select {
-		case <-ready:
-			limit.Stop()
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-limit.C:
-			if !o.TryAll {
-				return fmt.Errorf("the %s agent has not connected within %s", a.Name, wait)
-			}
+		l.pods[a.ID] = p
+		if connected, err := p.wait(ctx, a, o); err != nil && !o.TryAll {
+			return err
+		} else if !connected {
 			l.Absent[a.Name] = last.said()
 		}
 	}
@@ -38,20 +58,48 @@ func (l *Lab) startAgents(ctx context.Context, o Options) error {
 	return nil
 }
 
-// startAgent starts an agent; what it returns is closed once it has connected.
-func (l *Lab) startAgent(ctx context.Context, a Agent, o Options, log *slog.Logger) (<-chan struct{}, error) {
+// pod is a running agent.
+type pod struct {
+	ready <-chan struct{}
+	dials atomic.Int64 // connections to kas so far
+	stop  context.CancelFunc
+	done  chan struct{}
+}
+
+// wait waits until the pod is connected. Without an error it is, or may yet be.
+func (p *pod) wait(ctx context.Context, a Agent, o Options) (connected bool, err error) {
+	within := cmp.Or(o.Limit, time.Minute)
+	limit := time.NewTimer(within)
+	defer limit.Stop()
+	select {
+	case <-p.ready:
+		return true, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-limit.C:
+		return false, fmt.Errorf("the %s agent has not connected within %s", a.Name, within)
+	}
+}
+
+// startPod starts an agent.
+func (l *Lab) startPod(ctx context.Context, a Agent, o Options, log *slog.Logger) (*pod, error) {
 	config := o.Cluster
 	if l.cluster != nil {
 		config = l.cluster.RESTConfig()
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(l.trusted)
-	url := "grpcs://" + l.names.of(traffic(a.Name)).hostport()
-	if a.Name == string(wss) {
-		url = "wss://" + l.names.of(traffic(a.Name)).hostport() + "/"
+	url := "grpcs://" + l.names.of(grpcs).hostport()
+	if a.Way == WSS {
+		url = "wss://" + l.names.of(wss).hostport() + "/"
 	}
-	options := agent.Options{KasURL: url, Token: a.token, RootCAs: roots, Cluster: config, Log: log,
-		Dial: l.dial, Version: "v18.5.0", PodName: a.Name + "-agent", PodNamespace: "gitlab-agent"}
+	p := &pod{done: make(chan struct{})}
+	options := agent.Options{KasURL: url, Token: a.token, RootCAs: roots, Cluster: config, Log: log, Version: "v18.5.0",
+		PodName: a.Name + "-agent", PodNamespace: "gitlab-agent",
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			p.dials.Add(1)
+			return l.dial(ctx, network, address)
+		}}
 	if o.Cluster != nil {
 		// A real API server tells nobody; what it answered to the agent does.
 		options.OnRequest = func(r agent.Request) { l.seen.note(r.UserAgent, r.UpgradeAnswered) }
@@ -60,6 +108,11 @@ func (l *Lab) startAgent(ctx context.Context, a Agent, o Options, log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
-	l.work.Go(func() error { return ignoreCanceled(ag.Run(ctx)) })
-	return ag.Ready(), nil
+	p.ready = ag.Ready()
+	ctx, p.stop = context.WithCancel(ctx)
+	l.work.Go(func() error {
+		defer close(p.done)
+		return ignoreCanceled(ag.Run(ctx))
+	})
+	return p, nil
 }

@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 
-	"kasgen/internal/lockfile"
 	kasgenruntime "kasgen/runtime"
 	"kasgen/runtime/certs/pebble"
 	"kasgen/runtime/host"
@@ -43,6 +42,9 @@ type Options struct {
 	// Native has the real nginx and HAProxy run the front. Nothing of the bundle
 	// is moved then: its ports must be free, and its paths are written to.
 	Native bool
+	// Agents are the ways of the agents to start; nil: one by each way that the
+	// bundle carries.
+	Agents []Way
 	// TryAll starts an agent by each way, also by those that the bundle does
 	// not carry; one that does not connect within Limit is in Absent.
 	TryAll bool
@@ -57,9 +59,19 @@ type Options struct {
 	CIJob bool
 }
 
-// Agent is an agent of the lab by the way in which it reaches kas.
+// Way is how an agent reaches kas.
+type Way string
+
+// The ways.
+const (
+	WSS   Way = "wss"
+	GRPCS Way = "grpcs"
+)
+
+// Agent is an agent of the lab.
 type Agent struct {
-	Name  string // wss or grpcs
+	Name  string // its way, with a number if the lab has several of that one
+	Way   Way
 	ID    int64
 	token string
 }
@@ -91,6 +103,7 @@ type Lab struct {
 	roles    errgroup.Group
 	stop     context.CancelFunc // ends what is around them
 	work     errgroup.Group
+	pods     map[int64]*pod // by agent
 	closers  []func() error
 }
 
@@ -111,7 +124,7 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 	roles, drain := context.WithCancel(ctx)
 	around, stop := context.WithCancel(context.WithoutCancel(ctx))
 	starting := context.AfterFunc(ctx, stop)
-	l := &Lab{Absent: map[string]string{}, bundle: b, redirect: NewRedirect(o.Tell), seen: newSeen(), drain: drain, stop: stop}
+	l := &Lab{Absent: map[string]string{}, pods: map[int64]*pod{}, bundle: b, redirect: NewRedirect(o.Tell), seen: newSeen(), drain: drain, stop: stop}
 	defer func() {
 		if err == nil {
 			return
@@ -150,6 +163,9 @@ func (l *Lab) Close() error {
 	l.drain()
 	err := l.roles.Wait()
 	l.stop()
+	for _, p := range l.pods {
+		p.stop()
+	}
 	err = errors.Join(err, l.work.Wait())
 	for i := len(l.closers) - 1; i >= 0; i-- {
 		err = errors.Join(err, l.closers[i]())
@@ -202,12 +218,7 @@ func (l *Lab) startGitLab(ctx context.Context, o Options) error {
 		return err
 	}
 	l.job = token()
-	if o.TryAll || l.Carries().Agents.WSS == lockfile.Yes {
-		l.Agents = append(l.Agents, Agent{Name: string(wss), ID: 1, token: token()})
-	}
-	if o.TryAll || l.Carries().Agents.GRPCS == lockfile.Yes {
-		l.Agents = append(l.Agents, Agent{Name: string(grpcs), ID: 2, token: token()})
-	}
+	l.Agents = l.agents(o)
 	g, err := gitlab.Start(ctx, l.gitlabOptions(secret, o))
 	if err != nil {
 		return fmt.Errorf("stand-in GitLab: %w", err)

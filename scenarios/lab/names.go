@@ -12,10 +12,10 @@ import (
 // traffic is what a name takes.
 type traffic string
 
-// The kinds; the first two are the lab's agents by name.
+// The kinds; the first two are those of agents.
 const (
-	wss           traffic = "wss"
-	grpcs         traffic = "grpcs"
+	wss           traffic = traffic(WSS)
+	grpcs         traffic = traffic(GRPCS)
 	kubernetesAPI traffic = "kubernetes-api"
 )
 
