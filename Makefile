@@ -7,6 +7,7 @@ GO ?= go
 P ?= 2
 # Packages with tests against a real Kubernetes API server.
 E2E := ./scenarios/e2e
+E2E_PACKAGES := etcd-server containerd runc busybox-static haproxy nginx libnginx-mod-stream
 PACKAGES := haproxy nginx libnginx-mod-stream groff-base systemd
 
 .PHONY: build demo test e2e tools lint vet bench fuzz generate man completion clean
@@ -24,7 +25,7 @@ test: tools vet ## every test, with the race detector
 	$(GO) test -race -p $(P) -timeout 20m ./...
 
 e2e: ## every operation through every topology on a real Kubernetes API server
-	@.ci/tools etcd-server
+	@.ci/tools $(E2E_PACKAGES)
 	$(GO) test -tags e2e -timeout 60m -run "^TestKubernetes" -v $(E2E)
 
 vet:

@@ -53,8 +53,8 @@ func promised(w *world, tr transport) demo.Result {
 	}
 }
 
-// all are the cells that there are.
-func all(worlds []*world, kubectls []client) []*cell {
+// all are the cells that there are for a pod; name tells them from others.
+func all(name string, p pod, worlds []*world, kubectls []client) []*cell {
 	var cells []*cell
 	for _, op := range actions() {
 		for _, k := range kubectls {
@@ -64,7 +64,7 @@ func all(worlds []*world, kubectls []client) []*cell {
 				}
 				for _, w := range worlds {
 					for _, a := range w.Agents {
-						c := &cell{run: run{world: w, client: k, transport: tr, agent: a.Name, id: fmt.Sprintf("kasgen-cell-%04d", len(cells))}, action: op, want: demo.Pass}
+						c := &cell{run: run{world: w, pod: p, client: k, transport: tr, agent: a.Name, id: fmt.Sprintf("%s-%04d", name, len(cells))}, action: op, want: demo.Pass}
 						if op.upgrades {
 							c.want = promised(w, tr)
 						} else {

@@ -45,7 +45,7 @@ const size = 1 << 20
 func execStdin(ctx context.Context, r *run) error {
 	typed := rand.Text()
 	stdin := strings.Repeat(typed+"\n", size/(len(typed)+1))
-	stdout, stderr, code, err := r.output(ctx, stdin, "exec", "-i", cluster.Pod, "--", "cat")
+	stdout, stderr, code, err := r.output(ctx, stdin, "exec", "-i", r.pod.name, "--", "cat")
 	if err == nil && (stdout != stdin || code != 0) {
 		err = fmt.Errorf("%d bytes came back of %d, or others; exit code %d: %s", len(stdout), len(stdin), code, stderr)
 	}
@@ -53,7 +53,7 @@ func execStdin(ctx context.Context, r *run) error {
 }
 
 func execExitCode(ctx context.Context, r *run) error {
-	stdout, stderr, code, err := r.output(ctx, "", "exec", cluster.Pod, "--", "sh", "-c", "echo yes; echo no >&2; exit 9")
+	stdout, stderr, code, err := r.output(ctx, "", "exec", r.pod.name, "--", "sh", "-c", "echo yes; echo no >&2; exit 9")
 	if err == nil && (stdout != "yes\n" || stderr != "no\ncommand terminated with exit code 9\n" || code != 9) {
 		err = fmt.Errorf("standard output %q, exit code %d, standard error %s", stdout, code, stderr)
 	}
@@ -61,7 +61,7 @@ func execExitCode(ctx context.Context, r *run) error {
 }
 
 func attach(ctx context.Context, r *run) error {
-	t, err := r.start(ctx, "attach", "-i", cluster.Pod)
+	t, err := r.start(ctx, "attach", "-i", r.pod.name)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func attach(ctx context.Context, r *run) error {
 
 // sum asks the pod for the checksum of a file.
 func (r *run) sum(ctx context.Context, file string) (string, error) {
-	stdout, err := r.ok(ctx, "exec", cluster.Pod, "--", "sha256sum", file)
+	stdout, err := r.ok(ctx, "exec", r.pod.name, "--", "sha256sum", file)
 	sum, _, _ := strings.Cut(stdout, " ")
 	return sum, err
 }
@@ -94,7 +94,7 @@ func copyTo(ctx context.Context, r *run) error {
 	if err := os.WriteFile(filepath.Join(r.dir, "there"), there, 0o600); err != nil {
 		return err
 	}
-	if _, err := r.ok(ctx, "cp", "there", cluster.Namespace+"/"+cluster.Pod+":"+r.id); err != nil {
+	if _, err := r.ok(ctx, "cp", "there", cluster.Namespace+"/"+r.pod.name+":"+r.id); err != nil {
 		return err
 	}
 	sum, err := r.sum(ctx, r.id)
@@ -106,12 +106,12 @@ func copyTo(ctx context.Context, r *run) error {
 
 func copyFrom(ctx context.Context, r *run) error {
 	make := fmt.Sprintf("head -c %d /dev/urandom >%s && sha256sum %s", size, r.id, r.id)
-	stdout, err := r.ok(ctx, "exec", cluster.Pod, "--", "sh", "-c", make)
+	stdout, err := r.ok(ctx, "exec", r.pod.name, "--", "sh", "-c", make)
 	if err != nil {
 		return err
 	}
 	sum, _, _ := strings.Cut(stdout, " ")
-	if _, err := r.ok(ctx, "cp", cluster.Namespace+"/"+cluster.Pod+":"+r.id, "back"); err != nil {
+	if _, err := r.ok(ctx, "cp", cluster.Namespace+"/"+r.pod.name+":"+r.id, "back"); err != nil {
 		return err
 	}
 	back, err := os.ReadFile(filepath.Join(r.dir, "back"))
@@ -122,7 +122,7 @@ func copyFrom(ctx context.Context, r *run) error {
 }
 
 func portForward(ctx context.Context, r *run) error {
-	t, err := r.start(ctx, "port-forward", "--address=127.0.0.1", "pod/"+cluster.Pod, fmt.Sprintf(":%d", cluster.ContainerPort))
+	t, err := r.start(ctx, "port-forward", "--address=127.0.0.1", "pod/"+r.pod.name, fmt.Sprintf(":%d", r.pod.port))
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func echo(ctx context.Context, address string) error {
 }
 
 func followLogs(ctx context.Context, r *run) error {
-	t, err := r.start(ctx, "logs", "-f", cluster.Pod, "--tail=1")
+	t, err := r.start(ctx, "logs", "-f", r.pod.name, "--tail=1")
 	if err != nil {
 		return err
 	}

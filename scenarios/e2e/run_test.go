@@ -15,9 +15,16 @@ import (
 	"time"
 )
 
+// pod is what kubectl is used on.
+type pod struct {
+	name string
+	port int32 // echoes
+}
+
 // run is one use of kubectl through a topology.
 type run struct {
 	world     *world
+	pod       pod
 	client    client
 	transport transport
 	agent     string

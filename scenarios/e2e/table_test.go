@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -55,4 +56,33 @@ func (f field) String() string {
 		}
 	}
 	return strings.Join(words, ", ")
+}
+
+// dimensions are the numbers of what the cells differ in.
+func dimensions(cells []*cell) string {
+	var words []string
+	for _, d := range []struct {
+		what string
+		of   func(*cell) string
+		list bool
+	}{
+		{"versions", func(c *cell) string { return c.client.version }, true},
+		{"operations", func(c *cell) string { return c.action.name }, false},
+		{"topologies", func(c *cell) string { return c.world.topology }, true},
+		{"fronts", func(c *cell) string { return string(c.world.front) }, false},
+		{"agents", func(c *cell) string { return c.agent }, false},
+	} {
+		var values []string
+		for _, c := range cells {
+			if v := d.of(c); !slices.Contains(values, v) {
+				values = append(values, v)
+			}
+		}
+		word := fmt.Sprintf("%d %s", len(values), d.what)
+		if d.list {
+			word += " (" + strings.Join(values, ", ") + ")"
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " x ")
 }

@@ -14,8 +14,6 @@ import (
 	"syscall"
 
 	"github.com/creack/pty"
-
-	"kasgen/scenarios/lab/cluster"
 )
 
 // atTerminal waits for the size of the person's terminal, reads what is typed,
@@ -27,7 +25,7 @@ exit 7`
 
 // execTTY is a person at a terminal, who types and makes the window larger.
 func execTTY(ctx context.Context, r *run) error {
-	cmd := r.command(ctx, "exec", "-it", cluster.Pod, "--", "sh", "-c", atTerminal)
+	cmd := r.command(ctx, "exec", "-it", r.pod.name, "--", "sh", "-c", atTerminal)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	terminal, err := pty.StartWithAttrs(cmd, &pty.Winsize{Rows: 40, Cols: 123}, &syscall.SysProcAttr{Setsid: true, Setctty: true})

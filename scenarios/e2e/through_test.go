@@ -15,6 +15,7 @@ import (
 	"kasgen/scenarios/demo"
 	"kasgen/scenarios/lab"
 	"kasgen/scenarios/lab/apiserver"
+	"kasgen/scenarios/lab/cluster"
 )
 
 // atOnce is how many cells run at once: a kubectl mostly computes at first
@@ -43,13 +44,16 @@ func testThrough(t *testing.T, s *apiserver.Server) {
 			worlds = append(worlds, w)
 		}
 	}
-	t.Run("kubectl", func(t *testing.T) { testKubectl(t, s, worlds) })
+	kubectls := clients(t)
+	t.Run("kubectl", func(t *testing.T) {
+		testKubectl(t, s, "kubectl", all("kasgen-cell", pod{cluster.Pod, cluster.ContainerPort}, worlds, kubectls))
+	})
+	t.Run("kubelet", func(t *testing.T) { testKubelet(t, s, worlds, kubectls) })
 }
 
-// testKubectl is the promise itself, by every kubectl.
-func testKubectl(t *testing.T, s *apiserver.Server, worlds []*world) {
-	kubectls := clients(t)
-	cells := all(worlds, kubectls)
+// testKubectl is the promise itself, by every kubectl. what is what the counts
+// are printed of.
+func testKubectl(t *testing.T, s *apiserver.Server, what string, cells []*cell) {
 	began := time.Now()
 	queue := make(chan *cell)
 	var work sync.WaitGroup
@@ -67,7 +71,9 @@ func testKubectl(t *testing.T, s *apiserver.Server, worlds []*world) {
 	work.Wait()
 	took := time.Since(began).Round(time.Second)
 
-	audited, err := s.Audited("kasgen-cell-")
+	// A client's name is the part of its User-Agent before the version.
+	prefix, _, _ := strings.Cut(cells[0].id, "-0")
+	audited, err := s.Audited(prefix)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,10 +93,6 @@ func testKubectl(t *testing.T, s *apiserver.Server, worlds []*world) {
 		t.Errorf("%s: %s, want %s, after %s: %s", c, c.got, c.want, c.took.Round(time.Millisecond), c.why)
 	}
 	printTable(t.Output(), cells)
-	var versions []string
-	for _, k := range kubectls {
-		versions = append(versions, k.version)
-	}
-	fmt.Fprintf(t.Output(), "kubectl: %d versions (%s) x %d operations x %d topologies x 2 fronts, by both agents and each transport: %d cells: %d pass, %d refused as promised, %d fail, in %s\n",
-		len(kubectls), strings.Join(versions, ", "), len(actions()), len(topologies()), len(cells), count[demo.Pass], count[demo.Refused], count[demo.Fail], took)
+	fmt.Fprintf(t.Output(), "%s: %s, by each transport: %d cells: %d pass, %d refused as promised, %d fail, in %s\n",
+		what, dimensions(cells), len(cells), count[demo.Pass], count[demo.Refused], count[demo.Fail], took)
 }

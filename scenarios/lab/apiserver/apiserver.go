@@ -22,6 +22,7 @@ import (
 
 	"kasgen/scenarios/lab/cluster"
 	programs "kasgen/scenarios/lab/kubernetes"
+	"kasgen/scenarios/lab/program"
 )
 
 // Options of a server.
@@ -34,11 +35,11 @@ type Options struct {
 // complete finds, or builds, what is not given.
 func (o *Options) complete(ctx context.Context) error {
 	if o.Server == "" {
-		program, err := programs.GetServer(ctx, o.Log)
+		built, err := programs.GetServer(ctx, o.Log)
 		if err != nil {
 			return err
 		}
-		o.Server = program.Path
+		o.Server = built.Path
 	}
 	if o.Etcd == "" {
 		path, err := exec.LookPath("etcd")
@@ -56,7 +57,7 @@ type Server struct {
 	log       *slog.Logger
 	ca        *authority
 	config    *rest.Config
-	processes []*process // in the order of their start
+	processes []*program.Program // in the order of their start
 	kubelet   *cluster.Kubelet
 }
 
@@ -109,6 +110,19 @@ func (s *Server) User(name string, groups ...string) (*rest.Config, error) {
 	return c, nil
 }
 
+// Identity is a certificate and its key, by which somebody on this machine is
+// known, and the authority's certificate, by which that one knows others.
+type Identity struct{ CertFile, KeyFile, CAFile string }
+
+// Identity is one for name, of groups; the files are there until Close.
+func (s *Server) Identity(name string, groups ...string) (Identity, error) {
+	if _, err := s.ca.issue(name, groups...); err != nil {
+		return Identity{}, fmt.Errorf("making a certificate for %s: %w", name, err)
+	}
+	file := s.ca.file(name)
+	return Identity{file + ".crt", file + ".key", s.ca.path("ca.crt")}, nil
+}
+
 // Close ends every process and removes every file.
 func (s *Server) Close() error {
 	var err error
@@ -116,7 +130,7 @@ func (s *Server) Close() error {
 		err = s.kubelet.Close()
 	}
 	for i := len(s.processes) - 1; i >= 0; i-- {
-		s.processes[i].end()
+		s.processes[i].End()
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
@@ -143,7 +157,7 @@ func (s *Server) startEtcd(ctx context.Context, binary string) (string, error) {
 		return "", err
 	}
 	url, peer := "http://127.0.0.1:"+clients, "http://127.0.0.1:"+peers
-	p, err := start(exec.Command(binary, "--name=lab", "--data-dir="+filepath.Join(s.dir, "etcd"),
+	p, err := program.Start(exec.Command(binary, "--name=lab", "--data-dir="+filepath.Join(s.dir, "etcd"),
 		"--listen-client-urls="+url, "--advertise-client-urls="+url,
 		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=lab="+peer,
 		"--unsafe-no-fsync"), s.dir, s.log)
@@ -151,7 +165,7 @@ func (s *Server) startEtcd(ctx context.Context, binary string) (string, error) {
 		return "", err
 	}
 	s.processes = append(s.processes, p)
-	return url, p.answers(ctx, url+"/health", nil)
+	return url, p.Answers(ctx, url+"/health", nil)
 }
 
 // startServer starts kube-apiserver and waits until it is ready.
@@ -178,7 +192,7 @@ func (s *Server) startServer(ctx context.Context, binary, etcd string) error {
 	if err := os.WriteFile(ca.path("audit-policy.yaml"), []byte(auditPolicy), 0o600); err != nil {
 		return err
 	}
-	p, err := start(exec.Command(binary, "--etcd-servers="+etcd,
+	p, err := program.Start(exec.Command(binary, "--etcd-servers="+etcd,
 		"--audit-policy-file="+ca.path("audit-policy.yaml"), "--audit-log-path="+s.auditLog(), "--audit-log-mode=blocking",
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none", "--secure-port="+port, "--cert-dir="+s.dir,
 		"--tls-cert-file="+ca.path("kube-apiserver.crt"), "--tls-private-key-file="+ca.path("kube-apiserver.key"),
@@ -198,7 +212,7 @@ func (s *Server) startServer(ctx context.Context, binary, etcd string) error {
 	if err != nil {
 		return err
 	}
-	return p.answers(ctx, s.config.Host+"/readyz", transport)
+	return p.Answers(ctx, s.config.Host+"/readyz", transport)
 }
 
 // startNode starts the node and tells the API server of it and its pod.

@@ -54,6 +54,10 @@ func newAuthority(dir string) (*authority, error) {
 
 func (a *authority) path(name string) string { return filepath.Join(a.dir, name) }
 
+// file is where the certificate of a name lies, less its ending: Kubernetes'
+// names may have slashes.
+func (a *authority) file(name string) string { return a.path(strings.ReplaceAll(name, "/", "_")) }
+
 // pair is a certificate and its key, in PEM.
 type pair struct{ cert, key []byte }
 
@@ -85,8 +89,7 @@ func (a *authority) issue(name string, groups ...string) (pair, error) {
 	}
 	p := pair{cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})}
-	// Kubernetes' names have colons and may have slashes.
-	file := a.path(strings.ReplaceAll(name, "/", "_"))
+	file := a.file(name)
 	if err := os.WriteFile(file+".crt", p.cert, 0o600); err != nil {
 		return pair{}, err
 	}

@@ -1,4 +1,7 @@
-package apiserver
+// Package program runs the programs of a cluster, each for as long as its owner
+// wants. It knows none of them. Its law: none outlives the process that started
+// it, and one that fails is named with its last words.
+package program
 
 import (
 	"bytes"
@@ -15,8 +18,8 @@ import (
 	"time"
 )
 
-// process is a program of the cluster.
-type process struct {
+// Program is one that was started.
+type Program struct {
 	cmd    *exec.Cmd
 	name   string
 	said   tail
@@ -27,9 +30,9 @@ type process struct {
 // ending is how long a program may take to end by itself.
 const ending = 10 * time.Second
 
-// start starts a program that dies with this process.
-func start(cmd *exec.Cmd, dir string, log *slog.Logger) (*process, error) {
-	p := &process{cmd: cmd, name: filepath.Base(cmd.Path), exited: make(chan struct{})}
+// Start starts a program that dies with this process.
+func Start(cmd *exec.Cmd, dir string, log *slog.Logger) (*Program, error) {
+	p := &Program{cmd: cmd, name: filepath.Base(cmd.Path), exited: make(chan struct{})}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &p.said, &p.said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)
@@ -50,8 +53,8 @@ func start(cmd *exec.Cmd, dir string, log *slog.Logger) (*process, error) {
 	return p, nil
 }
 
-// answers waits until url is answered with 200.
-func (p *process) answers(ctx context.Context, url string, transport http.RoundTripper) error {
+// Answers waits until url is answered with 200.
+func (p *Program) Answers(ctx context.Context, url string, transport http.RoundTripper) error {
 	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -69,18 +72,33 @@ func (p *process) answers(ctx context.Context, url string, transport http.RoundT
 				return nil
 			}
 		}
+		if err := p.Running(); err != nil {
+			return err
+		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("%s ended: %w: %s", p.name, p.err, p.said.String())
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not answer %s: %w: %s", p.name, url, ctx.Err(), p.said.String())
+			return fmt.Errorf("%s does not answer %s: %w: %s", p.name, url, ctx.Err(), p.Said())
 		case <-tick.C:
 		}
 	}
 }
 
-// end ends the program.
-func (p *process) end() {
+// Running is nil while the program runs; then it says how it ended.
+func (p *Program) Running() error {
+	select {
+	case <-p.exited:
+		return fmt.Errorf("%s ended: %w: %s", p.name, p.err, p.Said())
+	default:
+		return nil
+	}
+}
+
+// Said is the end of what the program has printed.
+func (p *Program) Said() string { return p.said.String() }
+
+// End ends the program, and waits until it has ended.
+func (p *Program) End() {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); errors.Is(err, syscall.ESRCH) {
 		<-p.exited
 		return

@@ -1,0 +1,61 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"kasgen/scenarios/lab/apiserver"
+	"kasgen/scenarios/lab/kubelet"
+	"kasgen/scenarios/lab/kubernetes"
+)
+
+// testKubelet is the same on a node with a kubelet and containerd. A machine
+// that runs no containers is told so, with what containerd said.
+func testKubelet(t *testing.T, s *apiserver.Server, worlds []*world, kubectls []client) {
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	o := kubelet.Options{Log: log, Guest: filepath.Join(t.TempDir(), "guest")}
+	for name, path := range map[string]*string{"containerd": &o.Containerd, "ctr": &o.Ctr, "runc": new(string), "busybox": &o.Busybox} {
+		var err error
+		if *path, err = exec.LookPath(name); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("%v, and CI wants it: install the Debian packages containerd, runc and busybox-static", err)
+			}
+			t.Skipf("skipping: %v: install the Debian packages containerd, runc and busybox-static", err)
+		}
+	}
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", o.Guest, "kasgen/scenarios/lab/kubelet/guest")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	program, err := kubernetes.GetKubelet(t.Context(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Kubelet = program.Path
+	n, err := kubelet.Start(t.Context(), s, o)
+	if errors.Is(err, kubelet.ErrImpossible) {
+		t.Skipf("skipping kubelet and containerd: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var some []*world
+	for _, w := range worlds {
+		if w.front == embedded {
+			some = append(some, w)
+		}
+	}
+	testKubectl(t, s, "kubelet and containerd", all("kasgen-contained", pod{kubelet.Pod, n.Port}, some, kubectls))
+}
