@@ -135,6 +135,7 @@ func Read(dir string, role Role, registry ...Registry) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
+	fs = append(fs, b.strangers()...)
 	fs.Sort()
 	if err := fs.Err(); err != nil {
 		return b, err

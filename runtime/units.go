@@ -171,8 +171,15 @@ func replace(path string, data []byte) error {
 // edge before it, and the front before that.
 func (b *Bundle) services(one bool, registry Registry) []units.Role {
 	var roles []units.Role
+	var writes []string
+	if b.certs != nil {
+		writes = b.certs.Directories()
+	}
 	add := func(role Role, description string, listen []string, of ...limited) {
 		r := units.Role{Name: string(role), Description: description, Listen: listen}
+		if role == All || role == Certs || role == Edge && b.edgeObtains() {
+			r.Writes = writes
+		}
 		if registry != "" && (role == Kas || role == All) {
 			r.Flags = []string{"--registry", string(registry)}
 		}
@@ -207,8 +214,16 @@ func (b *Bundle) services(one bool, registry Registry) []units.Role {
 	if kas != nil {
 		add(Kas, "kas"+of, b.kas.Binds(), kas...)
 	}
+	// Before the front, which does not start without the files.
+	if b.certs != nil && !b.edgeObtains() {
+		add(Certs, "certificates"+of, b.certs.Binds(), b.certs)
+	}
 	if edge != nil {
-		add(Edge, "the edge"+of, b.edge.Binds(), edge...)
+		listen := b.edge.Binds()
+		if b.edgeObtains() {
+			listen = append(listen, b.certs.Binds()...)
+		}
+		add(Edge, "the edge"+of, listen, edge...)
 	}
 	if front != nil {
 		add(Front, "the balancer"+of, b.frontBinds(), front...)

@@ -38,6 +38,7 @@ const (
 	programNginx   = "nginx"
 	programEdge    = "edge"
 	programKAS     = "kas"
+	programCerts   = "certificates"
 	programOther   = "other"
 )
 
@@ -58,6 +59,7 @@ func readers() []reader {
 		{programNginx, below("nginx", ".conf"), readNginx},
 		{programEdge, below("edge", ".yaml"), readEdge},
 		{programKAS, below("kas", ".yaml"), readKAS},
+		{programCerts, below("certs", ".yaml"), readCerts},
 	}
 }
 

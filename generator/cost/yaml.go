@@ -3,6 +3,7 @@ package cost
 import (
 	"encoding/json"
 
+	"kasgen/internal/certsconf"
 	"kasgen/internal/edgeconf"
 	"kasgen/internal/kasconf"
 )
@@ -67,6 +68,18 @@ func readKAS(f *facts, path string, data []byte) error {
 		f.load(r.TLS.CertificateFile, r.TLS.KeyFile, r.TLS.CACertificateFile)
 	}
 	return f.setForm(k)
+}
+
+func readCerts(f *facts, path string, data []byte) error {
+	c, err := certsconf.Read(path, data)
+	if err != nil {
+		return err
+	}
+	f.listen = append(f.listen, listener{address: c.Observability.Listen, owner: "observability"})
+	if a := c.ACME; a != nil {
+		f.load(a.CAFile)
+	}
+	return f.setForm(c)
 }
 
 // load notes certificates and keys; empty names are none.

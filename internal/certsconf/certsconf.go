@@ -69,7 +69,7 @@ type Cache struct {
 
 // Secret is a Secret of Kubernetes.
 type Secret struct {
-	Name       string `json:"name"`       // it is made if it is not there
+	Name       string `json:"name"`                 // it is made if it is not there
 	Namespace  string `json:"namespace,omitempty"`  // empty: the pod's own, or the kubeconfig's
 	Kubeconfig string `json:"kubeconfig,omitempty"` // empty: as a pod, by its service account
 }

@@ -11,4 +11,5 @@ const (
 	CodeDuplicate = "KAS1907" // two certificates share what must be their own
 	CodeAddress   = "KAS1908" // not host:port
 	CodeWebroot   = "KAS1909" // a directory for answers without http-01
+	CodeStranger  = "KAS1910" // a name that the bundle's manifest does not have
 )

@@ -35,6 +35,7 @@ type Role struct {
 	Description string
 	Listen      []string // addresses of its file
 	Flags       []string // of run, beside --role
+	Writes      []string // directories beside the state directory
 	Drain       time.Duration
 	// Connections at once, 0 if no file says; each may have another one behind
 	// it.
@@ -116,6 +117,7 @@ type values struct {
 	Files                                      int
 	FilesReason                                string
 	StateDirectory, StatePath, ProtectHome     string
+	Writes                                     []string
 	CapabilityReason                           string
 }
 
@@ -142,6 +144,11 @@ func service(o Options, r Role, name string) values {
 		v.StateDirectory = rest
 	} else {
 		v.StatePath = quote("-" + o.StateDir)
+	}
+	for _, dir := range r.Writes {
+		if dir != o.StateDir && !strings.HasPrefix(dir, o.StateDir+"/") {
+			v.Writes = append(v.Writes, quote("-"+dir))
+		}
 	}
 	// A service cannot read what is hidden from it.
 	for _, hidden := range []string{"/home/", "/root/", "/run/user/"} {

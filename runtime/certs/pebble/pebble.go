@@ -136,6 +136,9 @@ func alias(directory string, next http.Handler) http.Handler {
 	})
 }
 
+// Front trusts the CA's own listener.
+func (s *Server) Front() *x509.CertPool { return s.root }
+
 // Root signs the certificates that the CA issues, by an intermediate.
 func (s *Server) Root() *x509.Certificate { return s.ca.GetRootCert(0).Cert }
 

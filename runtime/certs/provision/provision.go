@@ -6,6 +6,9 @@
 package provision
 
 import (
+	"fmt"
+	"iter"
+	"path"
 	"slices"
 	"time"
 
@@ -52,13 +55,27 @@ func (c *Config) Written() []string {
 	return files
 }
 
-// Names are all names that certificates are obtained for.
-func (c *Config) Names() []string {
-	var names []string
-	for _, cert := range c.file.Certificates {
-		names = append(names, cert.Names...)
+// Directories are where is written.
+func (c *Config) Directories() []string {
+	dirs := []string{c.file.ACME.Cache.Directory, c.file.ACME.Webroot}
+	for _, file := range c.Written() {
+		dirs = append(dirs, path.Dir(file))
 	}
-	return names
+	slices.Sort(dirs)
+	return slices.DeleteFunc(slices.Compact(dirs), func(dir string) bool { return dir == "" })
+}
+
+// Names are all names that certificates are obtained for, by their fields.
+func (c *Config) Names() iter.Seq2[string, string] {
+	return func(yield func(field, name string) bool) {
+		for i, cert := range c.file.Certificates {
+			for j, name := range cert.Names {
+				if !yield(fmt.Sprintf("certificates[%d].names[%d]", i, j), name) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Directory is the CA's URL.
