@@ -42,12 +42,11 @@ const (
 // world is a state directory, a CA that can be away, and who answers its
 // challenges on a TLS port.
 type world struct {
-	t    *testing.T
-	dir  string
-	away string // address at which the CA is not
-	ca   *pebble.Server
-	tls  net.Listener
-	log  *lines
+	t   *testing.T
+	dir string
+	ca  *pebble.Server
+	tls net.Listener
+	log *lines
 
 	mu      sync.Mutex
 	source  certs.Source
