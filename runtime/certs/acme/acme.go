@@ -117,7 +117,9 @@ func New(ctx context.Context, o Options) (*Source, error) {
 		s.certs = append(s.certs, c)
 		if err := s.load(ctx, c); err != nil && !errors.Is(err, ErrMiss) {
 			_ = s.unshared(ctx, c, fmt.Errorf("reading the cache: %w", err)) // it has said what there is to say
+			continue
 		}
+		s.recall(ctx, c)
 	}
 	return s, nil
 }
@@ -141,6 +143,41 @@ func (s *Source) Renew(ctx context.Context) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// Issue obtains what is missing or due, now, and leaves the rest.
+func (s *Source) Issue(ctx context.Context) error {
+	var faults []error
+	for _, c := range s.certs {
+		c.moving.Lock()
+		err := s.load(ctx, c)
+		c.moving.Unlock()
+		if err != nil && !errors.Is(err, ErrMiss) {
+			faults = append(faults, fmt.Errorf("%s: reading the cache: %w", c.id, err))
+			continue
+		}
+		if s.due(c) {
+			err = s.obtain(ctx, c, false)
+			if err == nil && s.due(c) { // it is not the time yet
+				c.mu.Lock()
+				err = fmt.Errorf("not tried again before %s: %s", c.status.Retry.UTC().Format(time.RFC3339), c.status.Error)
+				c.mu.Unlock()
+			}
+			if err != nil {
+				faults = append(faults, fmt.Errorf("%s: %w", c.id, err))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// due says whether there is no certificate, or one whose time to be renewed has
+// come.
+func (s *Source) due(c *certificate) bool {
+	held := s.Certificate(c.id)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return held == nil || !s.o.Now().Before(renewal(held.Leaf, c.ari))
 }
 
 // Status is certs.Source's.

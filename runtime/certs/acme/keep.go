@@ -40,12 +40,18 @@ func (s *Source) look(ctx context.Context, c *certificate) {
 		c.mu.Lock()
 		last := c.ari
 		c.mu.Unlock()
+		if last.certID != certID(held.Leaf) || !last.next.After(s.o.Now()) {
+			last = s.suggestion(ctx, c, held.Leaf, last)
+		}
 		told, err := s.suggested(ctx, held.Leaf, last)
 		if err != nil && ctx.Err() == nil {
 			s.o.Log.Warn("the CA gives no renewal information; its own schedule serves", "certificate", c.id, "error", err)
 		}
 		if told.valid() && (told.Start != last.Start || told.End != last.End) {
 			s.o.Log.Info("the CA suggests when to renew", "certificate", c.id, "from", told.Start, "to", told.End, "why", told.Why)
+		}
+		if told != last {
+			s.keepSuggestion(ctx, c, told)
 		}
 		c.mu.Lock()
 		c.ari = told

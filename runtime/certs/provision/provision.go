@@ -6,6 +6,7 @@
 package provision
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"path"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"kasgen/internal/certsconf"
+	"kasgen/runtime/certs/acme"
+	"kasgen/runtime/host"
 )
 
 // Config is a certs.yaml that can be run.
@@ -28,6 +31,19 @@ func Load(name string, data []byte) (*Config, error) {
 		return nil, err
 	}
 	return &Config{file: f}, nil
+}
+
+// Open is what the file is about as it lies in the cache. Nothing is served, and
+// nobody is asked. done gives back what it has open.
+func (c *Config) Open(ctx context.Context, h *host.Host) (src *acme.Source, done func(), err error) {
+	client, err := caClient(h, c.file.ACME.CAFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	if src, err = c.obtain(ctx, h, client); err != nil {
+		return nil, nil, err
+	}
+	return src, client.CloseIdleConnections, nil
 }
 
 // Binds are the addresses that New opens.
