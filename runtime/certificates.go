@@ -1,10 +1,13 @@
 package runtime
 
 import (
+	"cmp"
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -12,53 +15,24 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"kasgen/internal/cli"
 	"kasgen/internal/diag"
 	"kasgen/runtime/certs"
 	"kasgen/runtime/state"
 )
 
-func certsCommand(streams cli.IO) *cobra.Command {
-	cmd := &cobra.Command{Use: "certs", Short: "What is known of a bundle's certificates"}
-	var moved string
-	format := cli.Text
-	status := &cobra.Command{
-		Use:   "status DIR",
-		Short: "Print names, issuer and expiry of the certificates that a bundle's files name",
-		Long: `Status reads the certificates that the files of a bundle name, as they lie on
-disk, and prints what they say. One that is missing, broken or has 7 days left
-at the most is an error; one with 20 days a warning.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return certsStatus(streams, args[0], moved, format)
-		},
-	}
-	status.Flags().StringVar(&moved, "state", "", "use this directory in place of the bundle's state directory")
-	cli.AddFormat(status, &format)
-	cli.CompleteDir(status)
-	cmd.AddCommand(status)
-	return cmd
-}
-
-func certsStatus(streams cli.IO, dir, moved string, format cli.Format) error {
+func certsStatus(ctx context.Context, streams cli.IO, dir, moved string, format cli.Format) error {
 	b, err := Read(dir, All, "")
 	if err != nil {
 		return cli.Report(streams, format, err, b.Subjects()...)
 	}
-	all := b.certificates(moved)
+	all := b.certificates(ctx, moved)
 	found := certs.Findings(all, time.Now())
 	switch format {
 	case cli.JSON:
 		err = cli.PrintJSON(streams.Out, map[string]any{"certificates": all, "findings": append(diag.Findings{}, found...)})
 	case cli.Text:
-		w := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "CERTIFICATE\tSOURCE\tNAMES\tISSUER\tEXPIRES")
-		for _, s := range all {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.ID, s.Source, strings.Join(s.Names, ","), s.Issuer, expires(s))
-		}
-		if err = w.Flush(); err == nil {
+		if err = printCertificates(streams.Out, all); err == nil {
 			err = found.WriteText(streams.Err)
 		}
 	default:
@@ -70,19 +44,34 @@ func certsStatus(streams cli.IO, dir, moved string, format cli.Format) error {
 	return err
 }
 
-func expires(s certs.Status) string {
-	if s.NotAfter.IsZero() {
+func printCertificates(out io.Writer, all []certs.Status) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "CERTIFICATE\tSOURCE\tNAMES\tISSUER\tEXPIRES\tRENEWAL")
+	for _, s := range all {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.Source, strings.Join(s.Names, ","), s.Issuer, moment(s.NotAfter), moment(s.Renewal))
+	}
+	return w.Flush()
+}
+
+func moment(t time.Time) string {
+	if t.IsZero() {
 		return "-"
 	}
-	return s.NotAfter.UTC().Format(time.RFC3339)
+	return t.UTC().Format(time.RFC3339)
 }
 
 // certificates are those that the bundle's files name; of one that lies there in
 // several forms each is told.
-func (b *Bundle) certificates(moved string) []certs.Status {
+func (b *Bundle) certificates(ctx context.Context, moved string) []certs.Status {
 	development := b.Development(moved)
+	obtained := b.cached(ctx, moved)
 	var all []certs.Status
-	for _, path := range b.Files() {
+	files := b.Files()
+	if b.certs != nil {
+		files = append(files, b.certs.Written()...)
+		slices.Sort(files)
+	}
+	for _, path := range slices.Compact(files) {
 		at := b.Redirect(path, moved)
 		s := certs.Status{ID: at, Source: "files", Names: []string{}}
 		if i := slices.IndexFunc(development, func(i state.Item) bool {
@@ -90,14 +79,21 @@ func (b *Bundle) certificates(moved string) []certs.Status {
 		}); i >= 0 {
 			s.Source, s.Names = "development", development[i].Names
 		}
+		if of, ok := obtained[path]; ok {
+			s.Source, s.Names, s.Renewal, s.Error, s.Retry = of.Source, of.Names, of.Renewal, of.Error, of.Retry
+		}
 		leaf, err := leafIn(at)
 		switch {
 		case leaf != nil && leaf.IsCA, leaf == nil && err == nil:
 			continue // whom we trust, a key or a secret
 		case errors.Is(err, fs.ErrNotExist) && s.Source == "files" && !strings.HasSuffix(at, ".crt") && !strings.HasSuffix(at, ".pem"):
 			continue // by its name it is no certificate
+		case err != nil && s.Source == "acme" && errors.Is(err, fs.ErrNotExist):
+			s.Error = cmp.Or(s.Error, "none has been obtained yet")
 		case err != nil:
 			s.Error = err.Error()
+		case certs.IsPlaceholder(leaf):
+			s.Error = cmp.Or(s.Error, "none has been obtained yet; a placeholder lies there")
 		default:
 			s.Names, s.Issuer = leaf.DNSNames, leaf.Issuer.CommonName
 			s.NotBefore, s.NotAfter = leaf.NotBefore, leaf.NotAfter

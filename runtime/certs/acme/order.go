@@ -65,6 +65,12 @@ func refused(err error) bool {
 		!strings.HasSuffix(strings.ToLower(problem.ProblemType), ":ratelimited")
 }
 
+// Unproved says whether a CA was not shown that a name is ours.
+func Unproved(err error) bool {
+	_, failed := errors.AsType[*xacme.AuthorizationError](err)
+	return failed
+}
+
 // prove tries one kind of challenge after the other; each needs an order of its
 // own, because one that failed is spent.
 func (s *Source) prove(ctx context.Context, c *xacme.Client, names []string, replaces string) (*tls.Certificate, error) {

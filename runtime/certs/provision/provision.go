@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"kasgen/internal/certsconf"
+	"kasgen/runtime/certs"
 	"kasgen/runtime/certs/acme"
 	"kasgen/runtime/host"
 )
@@ -46,6 +47,18 @@ func (c *Config) Open(ctx context.Context, h *host.Host) (src *acme.Source, done
 	return src, client.CloseIdleConnections, nil
 }
 
+// Rehearsal is the same with a cache and a CA's CA of its own, and nothing of it
+// in a Secret.
+func (c *Config) Rehearsal(cache, caFile string) *Config {
+	file, a := *c.file, *c.file.ACME
+	a.CAFile, a.Cache = caFile, certsconf.Cache{Directory: cache, KeyFile: a.Cache.KeyFile}
+	file.ACME = &a
+	return &Config{file: &file}
+}
+
+// Challenge is how the CA is shown that a name is ours.
+func (c *Config) Challenge() certsconf.Challenge { return c.file.ACME.Challenge }
+
 // Binds are the addresses that New opens.
 func (c *Config) Binds() []string { return []string{c.file.Observability.Listen} }
 
@@ -70,6 +83,26 @@ func (c *Config) Written() []string {
 	}
 	return files
 }
+
+// Certificates are where each certificate is written, and its names; its first
+// is its ID.
+func (c *Config) Certificates() []Written {
+	var all []Written
+	for _, cert := range c.file.Certificates {
+		all = append(all, Written{Names: cert.Names,
+			Output: certs.Output{ID: cert.Names[0], Certificate: cert.CertificateFile, Key: cert.KeyFile, Combined: cert.CombinedFile}})
+	}
+	return all
+}
+
+// Written is a certificate of the file.
+type Written struct {
+	certs.Output
+	Names []string
+}
+
+// CacheDirectory is where replicas share what they obtain; empty: elsewhere.
+func (c *Config) CacheDirectory() string { return c.file.ACME.Cache.Directory }
 
 // Directories are where is written.
 func (c *Config) Directories() []string {
