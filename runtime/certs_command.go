@@ -45,7 +45,7 @@ func certsIssueCommand(streams cli.IO) *cobra.Command {
 		Use:   "issue DIR",
 		Short: "Obtain the certificates that are missing or due",
 		Long: `Issue obtains from the CA what is missing or due, and puts it where a running
-kasgen finds it within a minute. The CA's questions are answered by what runs:
+kasgen finds it within seconds. The CA's questions are answered by what runs:
 by the edge or by who listens on port 80.
 
 With --dry-run nothing is asked of the CA and nothing is kept: the bundle's own
@@ -72,7 +72,7 @@ func certsRenewCommand(streams cli.IO) *cobra.Command {
 		Short: "Obtain every certificate anew, now",
 		Long: `Renew obtains every certificate anew, whatever its age, unless the CA has asked
 not to be asked. It takes the lock that replicas share; what runs finds the new
-certificates in the cache within a minute, and no stream ends for them.`,
+certificates in the cache within seconds, and no stream ends for them.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return certsObtain(cmd.Context(), streams, args[0], moved, true)

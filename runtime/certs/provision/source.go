@@ -29,7 +29,7 @@ func (c *Config) obtain(ctx context.Context, h *host.Host, client *http.Client) 
 		return nil, fmt.Errorf("the cache: %w", err)
 	}
 	o := acme.Options{Log: h.Log, Directory: a.Directory, KeyType: acme.KeyType(a.KeyType), Challenges: []acme.Challenge{acme.Challenge(a.Challenge)},
-		Webroot: h.At(a.Webroot), Cache: cache, Client: client}
+		Webroot: h.At(a.Webroot), Cache: cache, Client: client, Check: certs.Interval}
 	if a.Email != "" {
 		o.Contact = []string{a.Email}
 	}
