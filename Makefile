@@ -8,7 +8,7 @@ P ?= 2
 # Packages with tests against a real Kubernetes API server.
 E2E := ./scenarios/e2e
 E2E_PACKAGES := etcd-server containerd runc busybox-static haproxy nginx libnginx-mod-stream
-PACKAGES := haproxy nginx libnginx-mod-stream groff-base systemd
+PACKAGES := haproxy nginx libnginx-mod-stream groff-base ruby systemd
 
 .PHONY: build demo test e2e tools lint vet bench fuzz generate man completion clean
 

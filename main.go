@@ -15,13 +15,14 @@ import (
 	"kasgen/generator"
 	"kasgen/internal/cli"
 	"kasgen/internal/manual"
+	"kasgen/omnibus"
 	"kasgen/runtime"
 	"kasgen/scenarios"
 )
 
 // targets lists the rooms that take a topology to somebody's installer.
 func targets() []generator.Target {
-	return []generator.Target{}
+	return []generator.Target{omnibus.Target()}
 }
 
 // commands lists every room's commands.

@@ -22,6 +22,7 @@ type Source struct {
 	file   string
 	values *cli.Values
 	target choice
+	at     Places
 }
 
 // AddSource gives cmd the flags that choose and override a spec.
@@ -86,7 +87,9 @@ func (s *Source) Read(in io.Reader) (*spec.Spec, diag.Findings, error) {
 	for _, v := range s.values.Given() {
 		overrides = append(overrides, spec.Override{Field: v.Field, Text: v.Text, Source: v.Source})
 	}
-	read, findings := spec.ReadFor(defaults, s.Name(), data, append(overrides, s.More...))
+	overrides = append(overrides, s.More...)
+	read, findings := spec.ReadFor(defaults, s.Name(), data, overrides)
+	s.at = spec.Places(s.Name(), data, overrides)
 	return read, findings, nil
 }
 

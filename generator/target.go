@@ -39,10 +39,13 @@ type Renderer func(Facts) ([]bundle.File, diag.Findings, error)
 // Facts are what a target makes its files from.
 type Facts struct {
 	Spec     *spec.Spec // without faults, every default filled in
-	File     string     // the spec's name in findings
+	At       Places     // where a field of the spec was written
 	Topology topology.Topology
 	Files    []bundle.File // what the plain target writes
 }
+
+// Places gives the place of a spec's field, or of the section around it.
+type Places func(field string) diag.Pos
 
 // choice is which target a command was told.
 type choice struct {
@@ -108,17 +111,17 @@ func (s *Source) Render(read *spec.Spec) (*bundle.Bundle, diag.Findings, error) 
 		b, err := Render(read)
 		return b, nil, err
 	}
-	return RenderFor(t.Name, read, s.Name(), t.render)
+	return RenderFor(t.Name, read, s.at, t.render)
 }
 
 // RenderFor is the bundle of a spec without faults for a target. Findings that
-// fail come without a bundle. file is the spec's name in findings.
-func RenderFor(name string, s *spec.Spec, file string, render Renderer) (*bundle.Bundle, diag.Findings, error) {
+// fail come without a bundle.
+func RenderFor(name string, s *spec.Spec, at Places, render Renderer) (*bundle.Bundle, diag.Findings, error) {
 	t, files, err := plain(s)
 	if err != nil {
 		return nil, nil, err
 	}
-	files, findings, err := render(Facts{Spec: s, File: file, Topology: t, Files: files})
+	files, findings, err := render(Facts{Spec: s, At: at, Topology: t, Files: files})
 	if err != nil {
 		return nil, nil, fmt.Errorf("target %s: %w", name, err)
 	}

@@ -31,7 +31,7 @@ func paper() generator.Target {
 			return func(f generator.Facts) ([]bundle.File, diag.Findings, error) {
 				var fs diag.Findings
 				if !f.Topology.KAS.Websocket {
-					fs.Add(diag.Finding{Code: "KAS1402", Severity: diag.Error, Pos: diag.Pos{File: f.File}, What: "paper needs WebSocket"})
+					fs.Add(diag.Finding{Code: "KAS1402", Severity: diag.Error, Pos: f.At("agents.websocket"), What: "paper needs WebSocket"})
 				}
 				return []bundle.File{{Path: "paper.txt", Data: []byte(*size + " " + f.Spec.StateDir + " " + f.Topology.Name + "\n")}}, fs, nil
 			}

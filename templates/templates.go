@@ -7,5 +7,5 @@ import "embed"
 
 // FS holds every template.
 //
-//go:embed haproxy nginx systemd
+//go:embed haproxy nginx omnibus systemd
 var FS embed.FS

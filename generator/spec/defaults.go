@@ -82,6 +82,7 @@ func (s *Spec) resolve() {
 			*field = path.Join(s.StateDir, name)
 		}
 	}
+	s.resolveOmnibus()
 	below(&s.TLS.CertificateFile, "tls/kas.crt")
 	below(&s.TLS.KeyFile, "tls/kas.key")
 	below(&s.TLS.CombinedFile, "tls/kas.pem")
@@ -108,6 +109,25 @@ func (s *Spec) resolve() {
 		s.HTTP.Listen = []string{"0.0.0.0:80"}
 	}
 	s.resolveACME()
+}
+
+// resolveOmnibus fills in where Omnibus keeps what Let's Encrypt gave it: with
+// GitLab's own name, all names being in one certificate.
+func (s *Spec) resolveOmnibus() {
+	gitlab := s.GitLab.ExternalURL
+	if gitlab == "" {
+		gitlab = s.GitLab.URL
+	}
+	u, err := url.Parse(gitlab)
+	if err != nil || s.TLS.Source != TLSOmnibus {
+		return
+	}
+	if s.TLS.CertificateFile == "" {
+		s.TLS.CertificateFile = "/etc/gitlab/ssl/" + u.Hostname() + ".crt"
+	}
+	if s.TLS.KeyFile == "" {
+		s.TLS.KeyFile = "/etc/gitlab/ssl/" + u.Hostname() + ".key"
+	}
 }
 
 // resolveBalancer fills in what follows from the topology and the kind.

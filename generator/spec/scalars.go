@@ -38,7 +38,7 @@ func Scalars() []Scalar {
 		{"state-dir", "stateDir", "where certificates and secrets lie", func(s *Spec) any { return &s.StateDir }},
 		{"kas-name", "names.kas", "host name of kas", func(s *Spec) any { return &s.Names.KAS }},
 		{"grpc-name", "names.grpc", "host name of agents by gRPC, in topologies with two names", func(s *Spec) any { return &s.Names.GRPC }},
-		{"tls-source", "tls.source", "files, developmentCA, acme or balancer", func(s *Spec) any { return &s.TLS.Source }},
+		{"tls-source", "tls.source", "files, developmentCA, acme, balancer or omnibus", func(s *Spec) any { return &s.TLS.Source }},
 		{"tls-certificate-file", "tls.certificateFile", "certificate of kas", func(s *Spec) any { return &s.TLS.CertificateFile }},
 		{"tls-key-file", "tls.keyFile", "key of the certificate", func(s *Spec) any { return &s.TLS.KeyFile }},
 		{"tls-min-version", "tls.minVersion", "1.2 or 1.3", func(s *Spec) any { return &s.TLS.MinVersion }},

@@ -18,7 +18,7 @@ func alpnNginx() kasconf.Version { return kasconf.Version{Major: 1, Minor: 21, P
 
 func (c *checker) tls() {
 	t := c.spec.TLS
-	choice(c, "tls.source", t.Source, TLSFiles, TLSDevelopmentCA, TLSACME, TLSBalancer)
+	choice(c, "tls.source", t.Source, TLSFiles, TLSDevelopmentCA, TLSACME, TLSBalancer, TLSOmnibus)
 	c.derivedPath("tls.certificateFile", t.CertificateFile)
 	c.derivedPath("tls.keyFile", t.KeyFile)
 	c.derivedPath("tls.combinedFile", t.CombinedFile)

@@ -24,6 +24,16 @@ type shape struct {
 	vhosts    bool           // nginx's http{} takes the names, and there is no edge
 }
 
+// PassesBytes says whether a TCP balancer of ours takes names.kas, also before
+// the balancer's kind has been filled in.
+func (s *Spec) PassesBytes() bool {
+	kind := s.LoadBalancer.Kind
+	if kind == "" {
+		kind = s.Topology.shape().balancers[0]
+	}
+	return !kind.HTTP() && !kind.External()
+}
+
 // shape of a topology that is not there permits everything, so that nothing
 // follows from a letter that was not meant.
 func (t Topology) shape() shape {

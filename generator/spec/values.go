@@ -15,6 +15,7 @@ const (
 	TLSDevelopmentCA TLSSource = "developmentCA"
 	TLSACME          TLSSource = "acme"
 	TLSBalancer      TLSSource = "balancer" // somebody else's, which ends TLS for every name
+	TLSOmnibus       TLSSource = "omnibus"  // Omnibus, from Let's Encrypt with GitLab's own
 )
 
 // KeyType is the kind of a certificate's key.

@@ -1,0 +1,75 @@
+package omnibus_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"kasgen/omnibus"
+)
+
+// versions are one of each way in which packages differ, and the last of each
+// before it.
+func versions() []string {
+	return []string{"15.10", "17.11", "18.0", "18.4", "18.5", "18.6", "18.7", "18.10", "18.11", "19.1", "19.2", "19.4", "19.5", "20.0"}
+}
+
+// TestEveryVersion has Omnibus's stand-in read what is rendered of each
+// topology for each version, with a gitlab.rb that says nothing else, and with
+// the settings of a user who has given kas a name already.
+func TestEveryVersion(t *testing.T) {
+	t.Parallel()
+	ruby(t)
+	for _, version := range versions() {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			v, err := omnibus.ParseVersion(version)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mine := "nginx['custom_nginx_config'] = 'include /mine;'\ngitlab_kas_external_url 'wss://kas.gitlab.example.com'\n"
+			if omnibus.Of(v).Nested {
+				mine += "gitlab_kas['nginx']['custom_gitlab_server_config'] = 'mine;'\n"
+			} else {
+				mine += "gitlab_kas_nginx['custom_gitlab_server_config'] = 'mine;'\n"
+			}
+			for _, topology := range []string{"A", "B", "D", "packaged"} {
+				for _, websocket := range []string{"keep", "remove"} {
+					b, said := render(t, []byte(fmt.Sprintf("apiVersion: kasgen/v1\ntopology: %s\ngitlab: {url: https://gitlab.example.com}\n"+
+						"names: {kas: kas.gitlab.example.com}\nagents: {websocket: %s}\n", topology, websocket)), version)
+					if b == nil {
+						t.Fatal(said)
+					}
+					for _, before := range []string{"", mine} {
+						root := t.TempDir()
+						place(t, root, b, "external_url 'https://gitlab.example.com'\n"+before+line)
+						text, err := resolved(t, root, version)
+						if err != nil {
+							t.Fatalf("topology %s, websocket %s: %v", topology, websocket, err)
+						}
+						var got struct {
+							Nginx struct {
+								Custom string `json:"custom_nginx_config"`
+							} `json:"nginx"`
+							Rails struct {
+								Agents     string `json:"gitlab_kas_external_url"`
+								Kubernetes string `json:"gitlab_kas_external_k8s_proxy_url"`
+							} `json:"gitlab_rails"`
+						}
+						if err := json.Unmarshal([]byte(text), &got); err != nil {
+							t.Fatal(err)
+						}
+						if before != "" && !strings.HasPrefix(got.Nginx.Custom, "include /mine;\n# kasgen begin\n") {
+							t.Errorf("topology %s: custom_nginx_config is %q", topology, got.Nginx.Custom)
+						}
+						scheme := map[string]string{"keep": "wss://", "remove": "grpcs://"}[websocket]
+						if !strings.HasPrefix(got.Rails.Agents, scheme+"kas") || got.Rails.Kubernetes != "https://kas.gitlab.example.com/k8s-proxy/" {
+							t.Errorf("topology %s, websocket %s: %+v", topology, websocket, got.Rails)
+						}
+					}
+				}
+			}
+		})
+	}
+}
