@@ -28,12 +28,13 @@ type Bundle struct {
 	edgeAt  *strictyaml.Doc
 	kas     *kasconf.File
 	kasAt   *strictyaml.Doc
+	changed map[string]bool // paths of files that are not as kasgen wrote them
 }
 
 // ReadBundle reads the files of a bundle, as far as they are there. They are
 // not judged: faults in what they mean are what a probe is for.
 func ReadBundle(dir string) (*Bundle, error) {
-	b, found := &Bundle{}, 0
+	b, found := &Bundle{changed: map[string]bool{}}, 0
 	read := func(name string, parse func(path string, data []byte) error) error {
 		path := filepath.Join(dir, name)
 		data, err := os.ReadFile(path)
@@ -47,6 +48,10 @@ func ReadBundle(dir string) (*Bundle, error) {
 			return fmt.Errorf("reading %s: %w", path, err)
 		}
 		found++
+		if b.lock != nil {
+			i := slices.IndexFunc(b.lock.Files, func(f lockfile.Entry) bool { return f.Path == name })
+			b.changed[path] = i >= 0 && b.lock.Files[i].SHA256 != lockfile.Digest(data)
+		}
 		return nil
 	}
 	err := errors.Join(
@@ -89,64 +94,4 @@ func parseNginx(path string, data []byte) (*nginxconf.File, error) {
 	}
 	f, found := f.Expand(nginxconf.Source{ReadFile: os.ReadFile, Glob: filepath.Glob})
 	return f, found.Err()
-}
-
-// suspect is a line and what is said about it.
-type suspect struct {
-	at   diag.Pos
-	line string
-}
-
-// blame names the line that is likely to have made c what it is. The files are
-// looked at in the order in which a connection meets them, and only a line
-// that can do what was observed is named.
-func (b *Bundle) blame(c *Check, e *endpoint) {
-	for _, look := range []func(*Check, *endpoint) *suspect{b.inHAProxy, b.inStream, b.inEdge, b.inWeb, b.inKAS} {
-		if s := look(c, e); s != nil {
-			c.At, c.Line = &s.at, s.line
-			return
-		}
-	}
-}
-
-// inEdge looks at edge.yaml.
-func (b *Bundle) inEdge(c *Check, e *endpoint) *suspect {
-	if b.edge == nil || len(b.edge.Listeners) == 0 {
-		return nil
-	}
-	for i, l := range b.edge.Listeners {
-		field := fmt.Sprintf("listeners[%d].", i)
-		at := func(name, line string) *suspect { return &suspect{b.edgeAt.Pos(field + name), line} }
-		switch {
-		case c.Code == codeProxy:
-			return at("proxyProtocol", "the header that the edge asks for")
-		case c.Code == codeALPN && l.TLS != nil:
-			return at("tls.alpn", "the edge's ALPN, in its order of preference")
-		case (c.Code == codeChain || c.Code == codeExpiry || c.Code == codeCertName && slices.Contains(l.ServerNames, e.host)) && l.TLS != nil:
-			return at("tls.certificateFile", "the certificate that the edge shows")
-		case c.Code == codeCertName && len(l.ServerNames) > 0:
-			return at("serverNames", "the names that the edge serves")
-		case c.Code == codeGRPC && l.Routes.GRPC == "":
-			return at("routes", "there is no route for gRPC")
-		case c.Code == codeSPDY:
-			return at("routes.paths", "the upgrades that the edge lets through")
-		}
-	}
-	return nil
-}
-
-// inKAS looks at kas-config.yaml.
-func (b *Bundle) inKAS(c *Check, _ *endpoint) *suspect {
-	if b.kas == nil {
-		return nil
-	}
-	at := func(field, line string) *suspect { return &suspect{b.kasAt.Pos(field), line} }
-	switch {
-	case c.Code == codePrefix:
-		return at("agent.kubernetes_api.url_path_prefix", "the prefix that kas takes away")
-	case (c.Code == codeWebSocket || c.Code == codeHTTP2Only) && c.cause == causeNone && b.kas.Agent != nil && b.kas.Agent.Listen != nil && !b.kas.Agent.Listen.Websocket:
-		return at("agent.listen", "without websocket: true kas takes agents by gRPC only")
-	default:
-		return nil
-	}
 }

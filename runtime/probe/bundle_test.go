@@ -60,11 +60,12 @@ func TestBundles(t *testing.T) {
 func TestBlameEdge(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "edge", "edge.yaml"), edgeFile)
+	write(t, filepath.Join(dir, "edge", "edge.yaml"), strings.NewReplacer("AGENTS", "127.0.0.1:8150", "API", "127.0.0.1:8154").Replace(edgeFile))
 	write(t, filepath.Join(dir, "kas", "kas-config.yaml"), `gitlab: {address: "https://gitlab.example.com", authentication_secret_file: secret}
 agent:
   listen: {address: ":8150"}
   kubernetes_api:
+    listen: {address: ":8154"}
     url_path_prefix: /k8s-proxy
 `)
 	b, err := ReadBundle(dir)
@@ -72,18 +73,19 @@ agent:
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
+		id               ID
 		code, host, line string
 	}{
-		{codeProxy, labName, "proxyProtocol: v2"},
-		{codeALPN, labName, "alpn: ["},
-		{codeChain, labName, "certificateFile"},
-		{codeCertName, labName, "certificateFile"},
-		{codeCertName, "kas.example.org", "serverNames"},
-		{codePrefix, labName, "url_path_prefix"},
-		{codeWebSocket, labName, "listen: {address"},
+		{CheckProxyHeader, codeProxy, labName, "proxyProtocol: v2"},
+		{CheckALPN, codeALPN, labName, "alpn: ["},
+		{CheckChain, codeChain, labName, "certificateFile"},
+		{CheckCertName, codeCertName, labName, "certificateFile"},
+		{CheckCertName, codeCertName, "kas.example.org", "serverNames"},
+		{CheckProxyPath, codePrefix, labName, "url_path_prefix"},
+		{CheckAgentWebSocket, codeWebSocket, labName, "listen: {address"},
 	} {
-		c := Check{Code: tc.code}
-		b.blame(&c, &endpoint{host: tc.host, port: "443"})
+		c := Check{ID: tc.id, Code: tc.code}
+		b.blame(&c, &endpoint{host: tc.host, port: "443", agents: "/", proxy: "/k8s-proxy/"})
 		if line := blamed(t, &c); !strings.Contains(line, tc.line) {
 			t.Errorf("%s: %q, want %q", tc.code, line, tc.line)
 		}
@@ -110,8 +112,8 @@ stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for code, want := range map[string]string{codeProxy: "proxy_protocol on", codeALPN: "ssl_alpn", codeChain: "ssl_certificate", codeGateway: "proxy_pass", codeIdle: "proxy_timeout"} {
-		c := Check{Code: code}
+	for code, want := range map[string]string{codeALPN: "ssl_alpn", codeChain: "ssl_certificate", codeGateway: "proxy_pass", codeIdle: "proxy_timeout"} {
+		c := Check{Code: code, limit: 10 * time.Minute}
 		b.blame(&c, &endpoint{host: labName, port: "443"})
 		if line := blamed(t, &c); !strings.Contains(line, want) {
 			t.Errorf("%s: %q, want %q", code, line, want)

@@ -62,7 +62,7 @@ func (e *endpoint) checkProxyHeader(ctx context.Context) Check {
 	why := "who wants a PROXY header takes the TLS handshake for one, and who wants none takes the header for a broken handshake"
 	if asked == "" {
 		if err == nil {
-			return skipped("not asked for (--proxy-protocol), and TLS is taken without")
+			return passed("none is sent, and TLS is taken without")
 		}
 		for _, version := range []string{"v2", "v1"} {
 			if _, err := e.shake(ctx, dialing{proxy: version, alpn: []string{"http/1.1"}}); err == nil {
@@ -70,7 +70,7 @@ func (e *endpoint) checkProxyHeader(ctx context.Context) Check {
 					"have the balancer in front send it (send-proxy"+map[string]string{"v1": "", "v2": "-v2"}[version]+" in HAProxy, proxy_protocol on in nginx), or have this listener not ask for it; give --proxy-protocol "+version+" to try what is behind the balancer")
 			}
 		}
-		return skipped("not asked for (--proxy-protocol), and TLS fails with one, too")
+		return skipped("none is sent (--proxy-protocol), and TLS fails with one, too")
 	}
 	if err == nil {
 		return passed("TLS behind a PROXY header %s", asked)
@@ -124,7 +124,7 @@ func (e *endpoint) noTLS(ctx context.Context, err error) Check {
 		return failed(codeTLS, err.Error(), why, "look at the certificate, key, protocols and ciphers of the listener, and at its log")
 	case errors.As(err, &record):
 		if status := e.cleartext(ctx); status != "" {
-			return failed(codeTLS, "the port speaks cleartext HTTP: "+status, why, "have the listener end TLS (ssl in nginx's listen, bind ... ssl crt in HAProxy), or connect to the one that does")
+			return failed(codeTLS, "the port speaks cleartext HTTP: "+status, why, "have the listener end TLS (ssl in nginx's listen, bind ... ssl crt in HAProxy), or connect to the one that does").because(causeCleartext)
 		}
 		return failed(codeTLS, fmt.Sprintf("the answer to the handshake is no TLS: it begins with %q", record.RecordHeader), why,
 			"have the listener end TLS; where it does, something comes before TLS, such as a PROXY header (send-proxy) that it does not expect")

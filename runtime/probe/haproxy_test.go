@@ -64,7 +64,7 @@ backend agents
 func haproxyRows() map[string][]row {
 	return map[string][]row{
 		goodTCP: {
-			{name: "the PROXY header is missing", change: []string{" send-proxy-v2", ""}, layer: CheckProxyHeader, code: codeProxy, why: "nothing on the way sends one"},
+			{name: "the PROXY header is missing", change: []string{" send-proxy-v2", ""}, layer: CheckProxyHeader, code: codeProxy, why: "nothing on the way sends one", line: "server edge-1"},
 			{name: "a PROXY header that the edge does not take", change: []string{"send-proxy-v2", "send-proxy"}, layer: CheckTLS, code: codeTLS, why: "PROXY header", line: "server edge-1"},
 			{name: "a PROXY header is unexpected", change: []string{"EDGE send-proxy-v2", "CLEAR send-proxy-v2"}, layer: CheckTLS, code: codeTLS, why: "PROXY header", line: "server edge-1"},
 			{of: "A7", name: "WebSockets to a listener for gRPC", change: []string{"bind LISTEN", "bind LISTEN ssl crt CERTS/good.pem alpn h2,http/1.1", "EDGE send-proxy-v2", "PLAINGRPC"}, layer: CheckHTTP, code: codeHTTP2Only, why: `\x00\x00\x06\x04`},
@@ -77,17 +77,17 @@ func haproxyRows() map[string][]row {
 			{name: "h2 is preferred before the edge", change: []string{"http/1.1,h2", "h2,http/1.1"}, layer: CheckHTTP, code: codeALPN, why: "prefer http/1.1", line: "bind "},
 			{name: "h2 alone", change: []string{"http/1.1,h2", "h2"}, layer: CheckHTTP, code: codeALPN, why: "answered as gRPC", line: "bind "},
 			{of: "C26", name: "another certificate", change: []string{"good.pem", "other.pem"}, layer: CheckCertName, code: codeCertName, why: "gitlab.example.com", line: "bind "},
-			{name: "a cleartext port", change: []string{" ssl crt CERTS/good.pem alpn http/1.1,h2", ""}, layer: CheckTLS, code: codeTLS, why: "cleartext"},
+			{name: "a cleartext port", change: []string{" ssl crt CERTS/good.pem alpn http/1.1,h2", ""}, layer: CheckTLS, code: codeTLS, why: "cleartext", line: "bind "},
 		},
 		goodHTTP: {
-			{of: "A4", name: "one backend only", change: []string{"    use_backend api if { path_beg /k8s-proxy }\n", ""}, layer: CheckProxyPath, code: codeAgentPort, why: "8154"},
+			{of: "A4", name: "one backend only", change: []string{"    use_backend api if { path_beg /k8s-proxy }\n", ""}, layer: CheckProxyPath, code: codeAgentPort, why: "8154", line: "default_backend agents"},
 			{of: "D34", name: "a health check that kas does not answer", change: []string{"backend agents\n    server", "backend agents\n    option httpchk GET /liveness\n    http-check expect status 200\n    default-server check inter 100ms fall 1\n    server"}, await: 503, layer: CheckAgentWebSocket, code: codeGateway, why: "health checks", line: "option httpchk"},
 			{of: "D35", name: "upgrades are taken away", change: []string{"    use_backend grpc", "    http-request del-header Upgrade\n    use_backend grpc"}, layer: CheckAgentWebSocket, code: codeWebSocket, why: "426", line: "http-request del-header"},
 			{of: "D39", name: "HTTP/2 to the Kubernetes API", change: []string{"server api-1 API", "server api-1 API proto h2"}, layer: CheckProxyPath, code: codeGateway, why: "HTTP/1.1 with HTTP/2", line: "server "},
 			{of: "D42", name: "HTTP/2 to the agents' port", change: []string{"server agents-1 AGENTS", "server agents-1 AGENTS proto h2"}, layer: CheckAgentWebSocket, code: codeGateway, why: "502", line: "server "},
-			{of: "D44", name: "gRPC goes on as HTTP/1.1", change: []string{" proto h2", ""}, layer: CheckGRPC, code: codeGRPC, why: "proto h2", line: "bind "},
+			{of: "D44", name: "gRPC goes on as HTTP/1.1", change: []string{" proto h2", ""}, layer: CheckGRPC, code: codeGRPC, why: "proto h2", line: "server grpc-1"},
 			{name: "an error page", change: []string{"backend api\n", "backend api\n    http-response return status 401 content-type text/html string <html> if { status 401 }\n"}, layer: CheckProxyPath, code: codeErrorPage, why: "errorfile", line: "http-response return"},
-			{name: "requests are refused", change: []string{"    use_backend grpc", "    http-request deny if { path_beg /k8s-proxy }\n    use_backend grpc"}, layer: CheckProxyPath, code: codeNotKAS, why: "firewall"},
+			{name: "requests are refused", change: []string{"    use_backend grpc", "    http-request deny if { path_beg /k8s-proxy }\n    use_backend grpc"}, layer: CheckProxyPath, code: codeNotKAS, why: "firewall", line: "http-request deny"},
 			{of: "D31", name: "silent streams are cut", change: []string{"timeout tunnel 1h", "timeout tunnel 1s"}, with: idle, layer: CheckIdleWebSocket, code: codeIdle, why: "cut after 1", line: "timeout tunnel 1s"},
 		},
 	}

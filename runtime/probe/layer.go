@@ -91,3 +91,13 @@ func (id ID) Layer() Layer {
 	}
 	return ""
 }
+
+// grpc says whether the check makes a call as agents do.
+func (id ID) grpc() bool {
+	switch id {
+	case CheckGRPC, CheckGRPCNoALPN, CheckGRPCHTTP1, CheckGRPCBody, CheckIdleGRPC:
+		return true
+	default:
+		return false
+	}
+}

@@ -85,3 +85,19 @@ func clientURL(scheme string, h lockfile.Host) *url.URL {
 	}
 	return u
 }
+
+// judge compares a check with what the manifest promises: a protocol that the
+// topology means to refuse is refused rightly, and one that it carries is not.
+func (b *Bundle) judge(c *Check) {
+	if c.Code != codeSPDY || b.lock == nil || b.lock.Carries == nil {
+		return
+	}
+	switch b.lock.Carries.Kubectl.SPDY {
+	case lockfile.Refused:
+		*c = passed("SPDY/3.1 is refused with advice, as topology %s means to; kubectl 1.31 and later speak WebSocket", b.lock.Topology)
+	case lockfile.Yes:
+		c.Result = Fail
+		c.Why = "kubectl before 1.31, and older libraries, speak SPDY, which topology " + b.lock.Topology + " carries and this front refuses"
+	case lockfile.No:
+	}
+}

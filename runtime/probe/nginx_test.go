@@ -97,8 +97,8 @@ func nginxRows() []row {
 		{of: "D38", name: "Upgrade alone is taken away", change: []string{upgrade, "", "Connection $connection_upgrade", "Connection upgrade"}, layer: CheckAgentWebSocket, code: codeWebSocket, why: "takes the Upgrade header away", line: "proxy_pass http://"},
 		{of: "D38", name: "Upgrade alone is taken away from kubectl", change: []string{"location /k8s-proxy/ {\n", "location /k8s-proxy/ {\n proxy_set_header Connection upgrade;\n"}, layer: CheckProxyPath, code: codeUpgrade, why: "missing upgrade headers in request", line: "proxy_pass http://"},
 		{of: "D38", name: "Connection alone is taken away", change: []string{"Connection $connection_upgrade", "Connection close"}, layer: CheckAgentWebSocket, code: codeWebSocket, why: "Connection", line: "proxy_set_header Connection close"},
-		{of: "D44", name: "gRPC goes on as HTTP/1.1", change: []string{"grpc_pass grpc://AGENTS;", agents}, layer: CheckGRPC, code: codeGRPC, why: "goes on as HTTP/1.1", line: "location /gitlab.agent. {"},
-		{of: "D44", name: "no location for gRPC", change: []string{"location /gitlab.agent. {\n            grpc_pass grpc://AGENTS;", "location /nothing {\n            return 404;"}, layer: CheckGRPC, code: codeGRPC, why: "426", line: "location / {"},
+		{of: "D44", name: "gRPC goes on as HTTP/1.1", change: []string{"grpc_pass grpc://AGENTS;", agents}, layer: CheckGRPC, code: codeGRPC, why: "goes on as HTTP/1.1", line: "proxy_pass http://"},
+		{of: "D44", name: "no location for gRPC", change: []string{"location /gitlab.agent. {\n            grpc_pass grpc://AGENTS;", "location /nothing {\n            return 404;"}, layer: CheckGRPC, code: codeGRPC, why: "426", line: "proxy_pass http://"},
 		{of: "D45", name: "gRPC's body is limited", change: []string{"location /gitlab.agent. {\n", "location /gitlab.agent. {\n client_max_body_size 1m;\n"}, layer: CheckGRPCBody, code: codeBody, why: "client_max_body_size 0", line: "client_max_body_size 1m"},
 		{of: "D45", name: "gRPC is cut when it is silent", change: []string{"location /gitlab.agent. {\n", "location /gitlab.agent. {\n client_body_timeout 1s;\n"}, with: idle, layer: CheckIdleGRPC, code: codeIdle, why: "cut after", line: "client_body_timeout 1s"},
 		{of: "D46", name: "bodies are limited", change: []string{"location /k8s-proxy/ {\n", "location /k8s-proxy/ {\n client_max_body_size 1m;\n"}, layer: CheckBody, code: codeBody, why: "413", line: "client_max_body_size 1m"},
@@ -225,7 +225,7 @@ func TestGoodNginx(t *testing.T) {
 	for _, layer := range IDs() {
 		want := "pass"
 		switch layer {
-		case CheckProxyHeader, CheckRequest, CheckStreaming, CheckExecWebSocket, CheckExecSPDY, CheckIdleUpgrade:
+		case CheckRequest, CheckStreaming, CheckExecWebSocket, CheckExecSPDY, CheckIdleUpgrade:
 			want = "skip"
 		case CheckGRPCNoALPN, CheckGRPCHTTP1:
 			want = "warn " + codeGRPCALPN

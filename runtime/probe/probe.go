@@ -75,6 +75,9 @@ func Run(ctx context.Context, o Options) *Report {
 	for _, group := range together(s.plan()) {
 		for i, c := range s.tryAll(ctx, group, broken) {
 			l := group[i]
+			if o.Bundle != nil {
+				o.Bundle.judge(&c)
+			}
 			c.Layer, c.ID, c.Name = l.id.Layer(), l.id, l.on.host
 			if c.Result == Fail {
 				broken[key{l.on, l.id}] = string(l.id) + " of " + l.on.host + ", which fails"

@@ -116,12 +116,23 @@ func (r *Report) conclude() {
 	if r.GRPC != "" {
 		r.Verdict += " and " + r.GRPC
 	}
-	r.Verdict += fmt.Sprintf(", in all %d checks that were tried", len(r.Checks)-counts[Skip])
-	if counts[Skip] > 0 {
-		r.Verdict += fmt.Sprintf("; %d were not", counts[Skip])
-	}
+	r.Verdict += fmt.Sprintf(", in %d checks of %d", len(r.Checks)-counts[Skip], len(r.Checks))
 	if counts[Warn] > 0 {
-		r.Verdict += fmt.Sprintf("; %d with a warning", counts[Warn])
+		r.Verdict += fmt.Sprintf(", %d of them with a warning", counts[Warn])
+	}
+	// What was not tried is no pass: it is said by its reasons.
+	var reasons []string
+	by := map[string][]string{}
+	for _, c := range r.Checks {
+		if c.Result == Skip {
+			if by[c.Observed] == nil {
+				reasons = append(reasons, c.Observed)
+			}
+			by[c.Observed] = append(by[c.Observed], string(c.ID))
+		}
+	}
+	for _, reason := range reasons {
+		r.Verdict += fmt.Sprintf("; not tried: %s (%s)", strings.Join(by[reason], ", "), reason)
 	}
 }
 

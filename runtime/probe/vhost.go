@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,19 +11,13 @@ import (
 // vhost is the server of an http block that takes a name.
 type vhost struct {
 	http, server *nginxconf.Directive
-	named        bool // by name, not as the default
+	listen       *nginxconf.Directive // that takes the client
+	named        bool                 // by name, not as the default
 }
 
-// findVhost is the server for e's name on ports with TLS, as nginx chooses it.
-func findVhost(f *nginxconf.File, e *endpoint) *vhost {
-	if v := vhostWhere(f, e, true); v != nil {
-		return v
-	}
-	return vhostWhere(f, e, false)
-}
-
-// vhostWhere looks among the servers of the port or with TLS, or among all.
-func vhostWhere(f *nginxconf.File, e *endpoint, fitting bool) *vhost {
+// findVhost is the server that takes a name on the listeners that a client
+// comes to, as nginx chooses it; nil if there is none.
+func findVhost(f *nginxconf.File, takes func(bind string) bool, host string) *vhost {
 	var first, standard *vhost
 	for _, http := range f.Directives {
 		if http.Name.Value != "http" || http.Block == nil {
@@ -35,18 +28,17 @@ func vhostWhere(f *nginxconf.File, e *endpoint, fitting bool) *vhost {
 				continue
 			}
 			v := &vhost{http: http, server: server}
-			listen, fits := v.listens(e.port)
-			if fitting && !fits {
+			if v.listen = v.listens(takes); v.listen == nil {
 				continue
 			}
-			if listen != nil && slices.Contains(listen.Values(), "default_server") {
+			if slices.Contains(v.listen.Values(), "default_server") {
 				standard = v
 			}
 			if first == nil {
 				first = v
 			}
 			for _, d := range server.Block.Directives {
-				if d.Name.Value == "server_name" && slices.ContainsFunc(d.Values(), func(n string) bool { return nameMatches(n, e.host) }) {
+				if d.Name.Value == "server_name" && slices.ContainsFunc(d.Values(), func(n string) bool { return nameMatches(n, host) }) {
 					v.named = true
 					return v
 				}
@@ -59,27 +51,22 @@ func vhostWhere(f *nginxconf.File, e *endpoint, fitting bool) *vhost {
 	return first
 }
 
-// listens is the listen directive of a port, or else of any with TLS, since the
-// port may be another before the balancer; else, where none fits, any.
-func (v *vhost) listens(port string) (listen *nginxconf.Directive, fits bool) {
-	var secure, other *nginxconf.Directive
+// listens is the listen directive that takes a client; nil if none does.
+func (v *vhost) listens(takes func(bind string) bool) *nginxconf.Directive {
 	for _, d := range v.server.Block.Directives {
-		if d.Name.Value != "listen" || len(d.Args) == 0 {
-			continue
+		if d.Name.Value == "listen" && len(d.Args) > 0 && takes(bindOf(d)) {
+			return d
 		}
-		own := d.Args[0].Value
-		if _, p, err := net.SplitHostPort(own); err == nil {
-			own = p
-		}
-		if own == port {
-			return d, true
-		}
-		if slices.Contains(d.Values(), "ssl") {
-			secure = d
-		}
-		other = d
 	}
-	return firstDirective(secure, other), secure != nil
+	return nil
+}
+
+// bindOf is the address of a listen directive, which may be a port alone.
+func bindOf(d *nginxconf.Directive) string {
+	if address := d.Args[0].Value; strings.Contains(address, ":") {
+		return address
+	}
+	return ":" + d.Args[0].Value
 }
 
 func nameMatches(pattern, host string) bool {

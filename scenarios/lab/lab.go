@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -45,6 +46,9 @@ type Options struct {
 	// Agents are the ways of the agents to start; nil: one by each way that the
 	// bundle carries.
 	Agents []Way
+	// State takes the place of the bundle's state directory and stays when the
+	// lab ends; what is in it is used as it is. Empty: one of the lab's own.
+	State string
 	// TryAll starts an agent by each way, also by those that the bundle does
 	// not carry; one that does not connect within Limit is in Absent.
 	TryAll bool
@@ -178,7 +182,7 @@ func (l *Lab) Close() error {
 func (l *Lab) makeFiles(_ context.Context, o Options) error {
 	stateDir := l.bundle.Lock.StateDir
 	if !o.Native {
-		stateDir = filepath.Join(l.dir, "state")
+		stateDir = cmp.Or(o.State, filepath.Join(l.dir, "state"))
 		l.redirect.Path(l.bundle.Lock.StateDir, stateDir)
 	}
 	if err := l.macKey(); err != nil {
