@@ -48,6 +48,7 @@ func testThrough(t *testing.T, s *apiserver.Server) {
 	t.Run("kubectl", func(t *testing.T) {
 		testKubectl(t, s, "kubectl", all("kasgen-cell", pod{cluster.Pod, cluster.ContainerPort}, worlds, kubectls))
 	})
+	t.Run("jobs", func(t *testing.T) { testJobs(t, s, worlds) })
 	t.Run("kubelet", func(t *testing.T) { testKubelet(t, s, worlds, kubectls) })
 }
 
