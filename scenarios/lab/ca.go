@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
@@ -111,7 +112,7 @@ func (l *Lab) awaitCertificates(ctx context.Context) error {
 			continue
 		}
 		for {
-			err := l.shown(ctx, n)
+			_, err := l.shown(ctx, n)
 			if err == nil {
 				break
 			}
@@ -139,19 +140,39 @@ func because(all []certs.Status) string {
 	return text
 }
 
-// shown connects as a client that trusts nobody but the CA.
-func (l *Lab) shown(ctx context.Context, n name) error {
+// shown is the certificate that a client gets who trusts nobody but the CA.
+func (l *Lab) shown(ctx context.Context, n name) (*x509.Certificate, error) {
 	raw, err := l.dial(ctx, "tcp", n.hostport())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer raw.Close()
-	return tls.Client(raw, &tls.Config{RootCAs: l.ca.Roots(), ServerName: n.Name, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12}).HandshakeContext(ctx)
+	c := tls.Client(raw, &tls.Config{RootCAs: l.ca.Roots(), ServerName: n.Name, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12})
+	if err := c.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	return c.ConnectionState().PeerCertificates[0], nil
+}
+
+// Shown are the certificates that clients of each name get who trust nobody but
+// the CA that certificates are obtained from.
+func (l *Lab) Shown(ctx context.Context) (map[string]*x509.Certificate, error) {
+	shown := map[string]*x509.Certificate{}
+	for _, n := range l.names {
+		c, err := l.shown(ctx, n)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", n.Name, err)
+		}
+		shown[n.Name] = c
+	}
+	return shown, nil
 }
 
 // Certificates tells of what the bundle obtains from the CA.
 func (l *Lab) Certificates() []certs.Status { return l.running.Certificates() }
 
-// Renew obtains every certificate anew and returns when the fronts have it or
-// are about to.
+// Orders is how many certificates the stand-in CA was asked for.
+func (l *Lab) Orders() int { return l.ca.Orders() }
+
+// Renew obtains every certificate anew. The fronts have it soon after.
 func (l *Lab) Renew(ctx context.Context) error { return l.running.Renew(ctx) }
