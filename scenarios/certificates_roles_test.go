@@ -1,0 +1,208 @@
+package scenarios
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kasgen/generator"
+	"kasgen/generator/spec"
+	"kasgen/runtime"
+	"kasgen/runtime/certs/pebble"
+	"kasgen/runtime/host"
+	"kasgen/scenarios/loopback"
+)
+
+// apart is a topology whose roles run as processes of their own would.
+type apart struct {
+	t    *testing.T
+	spec *spec.Spec
+	ca   *pebble.Server
+	dir  string
+}
+
+func newApart(t *testing.T, text string) *apart {
+	t.Helper()
+	a := &apart{t: t, dir: filepath.Join(t.TempDir(), "bundle")}
+	s, findings := spec.Read("kasgen.yaml", []byte("apiVersion: kasgen/v1\ngitlab: {url: 'https://example.com'}\nnames: {kas: kas.example.com}\ntls: {source: acme}\n"+text), loopback.Below(t.TempDir()))
+	if s == nil {
+		t.Fatal(findings)
+	}
+	if err := loopback.Move(s); err != nil {
+		t.Fatal(err)
+	}
+	a.spec = s
+	var err error
+	if a.ca, err = pebble.Start(t.Context(), pebble.Options{HTTPPort: a.port(s.HTTP.Listen[0]), TLSPort: a.port(s.LoadBalancer.Listen[0]), Validity: 90 * 24 * time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.ca.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.TLS.ACME.Directory = a.ca.Directory()
+	a.write()
+	return a
+}
+
+func (a *apart) write() {
+	a.t.Helper()
+	b, err := generator.Render(a.spec)
+	if err == nil {
+		_, err = b.Write(a.dir, false)
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+func (a *apart) port(address string) int {
+	a.t.Helper()
+	_, text, err := net.SplitHostPort(address)
+	port, convErr := strconv.Atoi(text)
+	if err != nil || convErr != nil {
+		a.t.Fatal(address, err, convErr)
+	}
+	return port
+}
+
+func (a *apart) host() *host.Host {
+	h := host.Machine(slog.New(slog.DiscardHandler))
+	h.Roots = a.ca.Front()
+	return h
+}
+
+// run runs one role until the test ends.
+func (a *apart) run(role runtime.Role) (*runtime.Running, *host.Host) {
+	a.t.Helper()
+	b, err := runtime.Read(a.dir, role, runtime.Memory)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	h := a.host()
+	r, err := b.Start(a.t.Context(), h, h, "test")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(a.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Serve(ctx) }()
+	a.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			a.t.Error(err)
+		}
+	})
+	return r, h
+}
+
+// reload reads the bundle again, as SIGHUP does.
+func (a *apart) reload(r *runtime.Running, h *host.Host, role runtime.Role) runtime.Change {
+	a.t.Helper()
+	b, err := runtime.Read(a.dir, role, runtime.Memory)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	c, err := r.Reload(a.t.Context(), b, h, h)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return c
+}
+
+// await waits for the front to show a certificate of the CA, other than before.
+func (a *apart) await(before *x509.Certificate) *x509.Certificate {
+	a.t.Helper()
+	last := error(nil)
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // between two looks
+		c, err := tls.Dial("tcp", a.spec.LoadBalancer.Listen[0], &tls.Config{ServerName: "kas.example.com", RootCAs: a.ca.Roots(), MinVersion: tls.VersionTLS12})
+		if last = err; err != nil {
+			continue
+		}
+		leaf := c.ConnectionState().PeerCertificates[0]
+		c.Close()
+		if !leaf.Equal(before) {
+			return leaf
+		}
+	}
+	a.t.Fatal("no new certificate at the front: ", last)
+	return nil
+}
+
+func (a *apart) ready() int {
+	a.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(fmt.Sprintf("http://%s/readiness", a.spec.TLS.ACME.Observability))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// TestRolesApart has the certificates obtained in one process and TLS ended in
+// another one, which sees the files change by itself.
+func TestRolesApart(t *testing.T) {
+	t.Parallel()
+	a := newApart(t, "topology: D\n")
+	role, h := a.run(runtime.Certs)
+	a.run(runtime.Front)
+	first := a.await(nil)
+	if got := a.ready(); got != http.StatusOK {
+		t.Error(got)
+	}
+	if d := cmp.Diff([]string{"certs"}, a.reload(role, h, runtime.Certs).Kept); d != "" {
+		t.Error(d)
+	}
+	a.spec.TLS.ACME.Email = "ops@example.com"
+	a.write()
+	if d := cmp.Diff([]string{"certs"}, a.reload(role, h, runtime.Certs).Made); d != "" {
+		t.Error(d)
+	}
+	if got := a.ready(); got != http.StatusOK {
+		t.Error("after a reload: ", got)
+	}
+	if err := role.Renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.await(first)
+	if a.ca.Orders() != 2 {
+		t.Errorf("%d orders", a.ca.Orders())
+	}
+}
+
+// TestEdgeObtains has an edge by itself obtain what it ends TLS with, behind a
+// balancer in another process.
+func TestEdgeObtains(t *testing.T) {
+	t.Parallel()
+	a := newApart(t, "topology: A\n")
+	a.run(runtime.Front)
+	edge, h := a.run(runtime.Edge)
+	first := a.await(nil)
+	if c := a.reload(edge, h, runtime.Edge); len(c.Made) > 0 {
+		t.Errorf("%v are made anew because a certificate was obtained", c.Made)
+	}
+	a.spec.TLS.ACME.KeyType = spec.ECDSA384
+	a.write()
+	c := a.reload(edge, h, runtime.Edge)
+	slices.Sort(c.Made)
+	if d := cmp.Diff([]string{"certs", "edge"}, c.Made); d != "" {
+		t.Error(d)
+	}
+	if err := edge.Renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.await(first)
+}
