@@ -10,7 +10,7 @@ E2E := ./scenarios/e2e
 E2E_PACKAGES := etcd-server containerd runc busybox-static haproxy nginx libnginx-mod-stream
 PACKAGES := haproxy nginx libnginx-mod-stream groff-base ruby systemd
 
-.PHONY: build demo test e2e tools lint vet bench fuzz generate man completion clean
+.PHONY: build demo test e2e tools lint vet bench fuzz generate man completion image clean
 
 build: ## the kasgen binary
 	$(GO) build -trimpath -o kasgen .
@@ -56,6 +56,14 @@ completion: build ## completion for bash, zsh, fish and PowerShell, in build/com
 	./kasgen completion zsh > build/completion/_kasgen
 	./kasgen completion fish > build/completion/kasgen.fish
 	./kasgen completion powershell > build/completion/kasgen.ps1
+
+IMAGE_ARCHES ?= $(shell $(GO) env GOARCH)
+image: ## the container image as an OCI archive, build/kasgen-image.tar; no daemon is needed
+	@set -e; binaries=; for arch in $(IMAGE_ARCHES); do \
+	  CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '-s -w' -o build/image/kasgen-$$arch .; \
+	  binaries="$$binaries $$arch=build/image/kasgen-$$arch"; done; \
+	$(GO) run ./chart/image/build -o build/kasgen-image.tar -revision "$$(git rev-parse HEAD 2>/dev/null)" \
+	  -created "$$(git log -1 --format=%ct 2>/dev/null || echo 0)" $$binaries
 
 clean:
 	rm -rf kasgen .cache build

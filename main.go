@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	// The roots of CAs, for an image that has nothing but this program.
+	_ "golang.org/x/crypto/x509roots/fallback"
 
 	"kasgen/generator"
 	"kasgen/internal/cli"
