@@ -34,6 +34,9 @@ func TestEveryVersion(t *testing.T) {
 			} else {
 				mine += "gitlab_kas_nginx['custom_gitlab_server_config'] = 'mine;'\n"
 			}
+			type asked struct{ topology, websocket, before string }
+			var every []asked
+			var roots []string
 			for _, topology := range []string{"A", "B", "D", "packaged"} {
 				for _, websocket := range []string{"keep", "remove"} {
 					b, said := render(t, []byte(fmt.Sprintf("apiVersion: kasgen/v1\ntopology: %s\ngitlab: {url: https://gitlab.example.com}\n"+
@@ -44,30 +47,34 @@ func TestEveryVersion(t *testing.T) {
 					for _, before := range []string{"", mine} {
 						root := t.TempDir()
 						place(t, root, b, "external_url 'https://gitlab.example.com'\n"+before+line)
-						text, err := resolved(t, root, version)
-						if err != nil {
-							t.Fatalf("topology %s, websocket %s: %v", topology, websocket, err)
-						}
-						var got struct {
-							Nginx struct {
-								Custom string `json:"custom_nginx_config"`
-							} `json:"nginx"`
-							Rails struct {
-								Agents     string `json:"gitlab_kas_external_url"`
-								Kubernetes string `json:"gitlab_kas_external_k8s_proxy_url"`
-							} `json:"gitlab_rails"`
-						}
-						if err := json.Unmarshal([]byte(text), &got); err != nil {
-							t.Fatal(err)
-						}
-						if before != "" && !strings.HasPrefix(got.Nginx.Custom, "include /mine;\n# kasgen begin\n") {
-							t.Errorf("topology %s: custom_nginx_config is %q", topology, got.Nginx.Custom)
-						}
-						scheme := map[string]string{"keep": "wss://", "remove": "grpcs://"}[websocket]
-						if !strings.HasPrefix(got.Rails.Agents, scheme+"kas") || got.Rails.Kubernetes != "https://kas.gitlab.example.com/k8s-proxy/" {
-							t.Errorf("topology %s, websocket %s: %+v", topology, websocket, got.Rails)
-						}
+						every, roots = append(every, asked{topology, websocket, before}), append(roots, root)
 					}
+				}
+			}
+			text, err := resolved(t, version, roots...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers := json.NewDecoder(strings.NewReader(text))
+			for _, a := range every {
+				var got struct {
+					Nginx struct {
+						Custom string `json:"custom_nginx_config"`
+					} `json:"nginx"`
+					Rails struct {
+						Agents     string `json:"gitlab_kas_external_url"`
+						Kubernetes string `json:"gitlab_kas_external_k8s_proxy_url"`
+					} `json:"gitlab_rails"`
+				}
+				if err := answers.Decode(&got); err != nil {
+					t.Fatal(err)
+				}
+				if a.before != "" && !strings.HasPrefix(got.Nginx.Custom, "include /mine;\n# kasgen begin\n") {
+					t.Errorf("topology %s: custom_nginx_config is %q", a.topology, got.Nginx.Custom)
+				}
+				scheme := map[string]string{"keep": "wss://", "remove": "grpcs://"}[a.websocket]
+				if !strings.HasPrefix(got.Rails.Agents, scheme+"kas") || got.Rails.Kubernetes != "https://kas.gitlab.example.com/k8s-proxy/" {
+					t.Errorf("topology %s, websocket %s: %+v", a.topology, a.websocket, got.Rails)
 				}
 			}
 		})

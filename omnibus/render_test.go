@@ -82,12 +82,13 @@ func ruby(t *testing.T) string {
 	return path
 }
 
-// resolved is what the stand-in of Omnibus makes of the gitlab.rb below root.
-func resolved(t *testing.T, root, version string) (string, error) {
+// resolved is what the stand-in of Omnibus makes of the gitlab.rb below each
+// root, as one JSON text after the other.
+func resolved(t *testing.T, version string, roots ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, ruby(t), "testdata/standin/gitlab_rb.rb", version, root)
+	cmd := exec.CommandContext(ctx, ruby(t), append([]string{"testdata/standin/gitlab_rb.rb", version}, roots...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
@@ -134,7 +135,7 @@ func TestGolden(t *testing.T) {
 				root := t.TempDir()
 				preset := "external_url 'https://gitlab.example.com'\n" + string(in["gitlab.rb"])
 				place(t, root, b, preset+line)
-				once, err := resolved(t, root, version)
+				once, err := resolved(t, version, root)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -142,7 +143,7 @@ func TestGolden(t *testing.T) {
 				// Reading it twice, as when Docker's variable names it as well,
 				// adds nothing.
 				place(t, root, b, preset+line+line)
-				twice, err := resolved(t, root, version)
+				twice, err := resolved(t, version, root)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -4,7 +4,7 @@
 # package. It is stricter than Omnibus in one thing: Omnibus takes any key below
 # a service, and this knows those that are documented and raises at others.
 #
-#   ruby gitlab_rb.rb VERSION ROOT    reads ROOT/etc/gitlab/gitlab.rb, prints JSON
+#   ruby gitlab_rb.rb VERSION ROOT...    reads ROOT/etc/gitlab/gitlab.rb, prints JSON for each
 
 require 'base64'
 require 'json'
@@ -235,8 +235,11 @@ def plain(value)
 end
 
 if $PROGRAM_NAME == __FILE__
-  rb = GitlabRb.new(ARGV[0].split('.').map(&:to_i), ARGV[1])
-  rb.from_file('/etc/gitlab/gitlab.rb')
-  Derived.new(rb).run
-  puts JSON.pretty_generate(rb.urls.merge(plain(rb.settings)).sort.to_h)
+  version = ARGV.shift.split('.').map(&:to_i)
+  ARGV.each do |root|
+    rb = GitlabRb.new(version, root)
+    rb.from_file('/etc/gitlab/gitlab.rb')
+    Derived.new(rb).run
+    puts JSON.pretty_generate(rb.urls.merge(plain(rb.settings)).sort.to_h)
+  end
 end
