@@ -30,7 +30,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
 		os.Exit(command())
 	}
-	goleak.VerifyTestMain(m)
+	// Validation is real and nonces are rejected; only the test CA's random sleep
+	// before validating is off.
+	if err := os.Setenv("PEBBLE_VA_NOSLEEP", "1"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"))
 }
 
 const (

@@ -58,6 +58,7 @@ type Server struct {
 	dns  *resolver
 	http *http.Server
 	root *x509.CertPool
+	leaf *x509.Certificate // of the CA's own listener
 	addr string
 	done chan struct{}
 
@@ -89,7 +90,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, errors.Join(err, dns.close())
 	}
 	logger := slog.NewLogLogger(slog.NewTextHandler(o.Log, nil), slog.LevelInfo) // what Pebble takes is of package log
-	s := &Server{db: db.NewMemoryStore(), dns: dns, root: root, addr: ln.Addr().String(), done: make(chan struct{})}
+	s := &Server{db: db.NewMemoryStore(), dns: dns, root: root, leaf: pair.Leaf, addr: ln.Addr().String(), done: make(chan struct{})}
 	s.ca = ca.New(logger, s.db, "", "ecdsa", 0, 1, map[string]ca.Profile{
 		"default": {Description: "of tests", ValidityPeriod: uint64(o.Validity / time.Second)},
 	})
@@ -138,6 +139,10 @@ func alias(directory string, next http.Handler) http.Handler {
 
 // Front trusts the CA's own listener.
 func (s *Server) Front() *x509.CertPool { return s.root }
+
+// Listener is the certificate of the CA's own listener, as a file for clients
+// has it.
+func (s *Server) Listener() *x509.Certificate { return s.leaf }
 
 // Root signs the certificates that the CA issues, by an intermediate.
 func (s *Server) Root() *x509.Certificate { return s.ca.GetRootCert(0).Cert }
