@@ -74,8 +74,13 @@ func packages(c Config) []string {
 	return []string{string(c.Kind)}
 }
 
-// Check has the program judge its file, and changes nothing.
+// Check has the program judge its file, and starts nothing.
 func (p *Program) Check(ctx context.Context) error {
+	if p.Kind == Nginx {
+		if err := p.linkModules(ctx); err != nil {
+			return err
+		}
+	}
 	args := []string{"-c", "-f", p.Path}
 	if p.Kind == Nginx {
 		args = []string{"-t", "-q", "-p", p.dir, "-e", "stderr", "-c", p.Path}
@@ -86,7 +91,7 @@ func (p *Program) Check(ctx context.Context) error {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
 		said := strings.TrimSpace(out.String())
-		if p.Stream && strings.Contains(said, `unknown directive "stream"`) {
+		if p.Stream && (strings.Contains(said, `unknown directive "stream"`) || strings.Contains(said, "dlopen()")) {
 			said += "; install the Debian package libnginx-mod-stream and name its file in nginx.streamModule"
 		}
 		return fmt.Errorf("%s refuses %s: %s (%w)", p.Kind, p.Path, said, err)

@@ -58,8 +58,8 @@ func echo(t *testing.T) string {
 func files(t *testing.T, bind, backend string) map[native.Kind]string {
 	dir := t.TempDir()
 	module := ""
-	if m := "/usr/lib/nginx/modules/ngx_stream_module.so"; exists(m) {
-		module = "load_module " + m + ";\n"
+	if exists("/usr/lib/nginx/modules/ngx_stream_module.so") {
+		module = "load_module modules/ngx_stream_module.so;\n" // as it is rendered
 	}
 	texts := map[native.Kind]string{
 		native.Nginx: fmt.Sprintf(`%sworker_processes 1;
@@ -211,6 +211,28 @@ func TestPortTaken(t *testing.T) {
 			t.Errorf("%s starts on a port that is taken", kind)
 		} else if !strings.Contains(err.Error(), "ended at once") {
 			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+// TestMissingModule names the package of a module that nginx cannot load.
+func TestMissingModule(t *testing.T) {
+	t.Parallel()
+	balancertest.Native(t, "nginx")
+	path := filepath.Join(t.TempDir(), "stream.conf")
+	for text, want := range map[string]string{
+		"load_module modules/no_such_module.so;\nevents {}\n": "no_such_module.so",
+		"events {}\nstream {}\n":                              `unknown directive "stream"`,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		p, err := native.Find(native.Config{Kind: native.Nginx, Path: path, Stream: true}, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Check(t.Context()); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "install the Debian package libnginx-mod-stream") {
+			t.Errorf("%s%v", text, err)
 		}
 	}
 }
