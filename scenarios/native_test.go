@@ -6,24 +6,8 @@ import (
 	"testing"
 
 	"kasgen/internal/cli"
-	"kasgen/runtime/balancer/balancertest"
-
 	kasgenruntime "kasgen/runtime"
 )
-
-// TestDemoNative has the real HAProxy run topology B's front: mode tcp and mode
-// http.
-func TestDemoNative(t *testing.T) { // not parallel: it is a load by itself
-	balancertest.Native(t, "haproxy")
-	balancertest.Native(t, "nginx") // port 80
-	var out bytes.Buffer
-	errs := new(log)
-	streams := cli.IO{Out: &out, Err: errs}
-	code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), []string{"demo", "--topology=B", "--front=native", "--once"})
-	if code != cli.Done || !strings.Contains(out.String(), "32 cells: 32 pass, 0 fail, 0 refused, 0 skip") {
-		t.Errorf("exit code %d\n%s%s", code, errs.String(), out.String())
-	}
-}
 
 // TestNativeRefuses: the real programs do what the files say, so nothing can be
 // moved.

@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -13,59 +12,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
 
-	"kasgen/internal/cli"
 	"kasgen/scenarios/lab"
 	"kasgen/scenarios/operation"
 )
-
-// TestDemo is the command as a user runs it: 32 cells, each seen at the API
-// server over the transport that it asked for, or refused with advice where
-// the topology says so.
-func TestDemo(t *testing.T) { //nolint:paralleltest // each is a load by itself
-	for topology, spdy := range map[string]string{"A": "SPDY/3.1 pass", "B": "SPDY/3.1 pass", "packaged": "SPDY/3.1 pass", "D": "refused"} {
-		t.Run(topology, func(t *testing.T) {
-			var out bytes.Buffer
-			errs := new(log)
-			streams := cli.IO{Out: &out, Err: errs}
-			code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), []string{"demo", "--topology=" + topology, "--once", "--format=json"})
-			if code != cli.Done {
-				t.Errorf("exit code %d\n%s", code, errs.String())
-			}
-			var got result
-			if err := json.Unmarshal(out.Bytes(), &got); err != nil {
-				t.Fatalf("%v\n%s", err, out.String())
-			}
-			seen := map[string]string{}
-			for _, c := range got.Cells {
-				seen[c.Operation+" "+c.Agent+" "+c.Transport] = strings.TrimSpace(c.Observed + " " + string(c.Result))
-				if c.Result == "refused" {
-					// An operation may ask plain questions before it upgrades.
-					seen[c.Operation+" "+c.Agent+" "+c.Transport] = string(c.Result)
-				}
-			}
-			want := map[string]string{}
-			for _, agent := range []string{"wss", "grpcs"} {
-				for _, op := range []string{"exec", "exec tty", "attach", "cp to pod", "cp from pod", "port-forward"} {
-					want[fmt.Sprintf("%s %s SPDY", op, agent)] = spdy
-					want[fmt.Sprintf("%s %s WebSocket", op, agent)] = "websocket pass"
-				}
-				for _, op := range []string{"get", "post", "watch", "logs"} {
-					want[fmt.Sprintf("%s %s HTTP", op, agent)] = "HTTP pass"
-				}
-			}
-			if diff := cmp.Diff(want, seen); diff != "" || len(got.Cells) != 32 || got.Topology != topology {
-				t.Errorf("%s, %d cells (-want +got):\n%s", got.Topology, len(got.Cells), diff)
-			}
-		})
-	}
-}
 
 // TestAdvice asks for exec without an Upgrade header, as after a balancer that
 // took it away, and over SPDY: the answer comes at once and says what to do,

@@ -35,6 +35,7 @@ type Cell struct {
 	Observed  string `json:"observed"`  // what the API server spoke
 	Result    Result `json:"result"`
 	MS        int64  `json:"ms"`
+	HeadMS    int64  `json:"headMs"` // until the head of the slowest answer
 	Reason    string `json:"reason"`
 }
 
@@ -97,12 +98,14 @@ func try(ctx context.Context, l *lab.Lab, target operation.Target, a lab.Agent, 
 	// By its User-Agent the API server's side tells this cell from others.
 	userAgent := fmt.Sprintf("kasgen-demo/%s/%s/%s", a.Name, strings.ReplaceAll(op.Name, " ", "-"), c.Transport)
 	target.Config = l.RESTConfig(a, userAgent)
+	var slow heads
+	target.Config.Wrap(slow.wrap)
 	ctx, cancel := context.WithTimeout(ctx, cellLimit)
 	defer cancel()
 	began := time.Now()
 	err := op.Run(ctx, target, tr)
 	took := time.Since(began)
-	c.MS = took.Milliseconds()
+	c.MS, c.HeadMS = took.Milliseconds(), slow.ms()
 	c.Observed = observed(l.Observed(userAgent))
 	switch want := protocol(tr); {
 	case advised(err, took) && len(transfers(l.Observed(userAgent))) == 0:

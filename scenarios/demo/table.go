@@ -12,7 +12,7 @@ import (
 // once, since a topology refuses many cells for the same one.
 func WriteTable(w io.Writer, cells []Cell) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "OPERATION\tAGENT\tTRANSPORT\tOBSERVED\tRESULT\tMS")
+	fmt.Fprintln(t, "OPERATION\tAGENT\tTRANSPORT\tOBSERVED\tRESULT\tMS\tHEAD MS")
 	count := map[Result]int{}
 	var notes []string
 	for _, c := range cells {
@@ -26,7 +26,7 @@ func WriteTable(w io.Writer, cells []Cell) error {
 			}
 			mark = fmt.Sprintf(" [%d]", n+1)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s%s\t%d\n", c.Operation, c.Agent, c.Transport, c.Observed, c.Result, mark, c.MS)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s%s\t%d\t%d\n", c.Operation, c.Agent, c.Transport, c.Observed, c.Result, mark, c.MS, c.HeadMS)
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -101,6 +101,29 @@ func buffered(h http.Handler) http.Handler {
 	})
 }
 
+// lateHead sends the head of an answer with the first byte of its body, as the
+// real nginx may over HTTP/2 and TLS.
+func lateHead(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(&late{ResponseWriter: w}, r) })
+}
+
+type late struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (l *late) Write(b []byte) (int, error) {
+	l.begun = l.begun || len(b) > 0
+	return l.ResponseWriter.Write(b)
+}
+
+func (l *late) FlushError() error {
+	if !l.begun {
+		return nil
+	}
+	return http.NewResponseController(l.ResponseWriter).Flush()
+}
+
 // flipping changes one bit of what comes back on upgraded connections, late.
 func flipping(p *httputil.ReverseProxy) {
 	p.ModifyResponse = func(r *http.Response) error {
@@ -153,6 +176,7 @@ func TestThroughProxies(t *testing.T) {
 			fail: []string{"exec/SPDY", "exec tty/SPDY", "attach/SPDY", "cp to pod/SPDY", "cp from pod/SPDY", "port-forward/SPDY"}},
 		{name: "small bodies", wrap: smallBodies, only: []string{"get", "post", "watch", "logs"}, fail: []string{"post/"}},
 		{name: "buffered", wrap: buffered, only: []string{"get", "post", "watch", "logs"}, fail: []string{"watch/", "logs/"}, within: time.Second},
+		{name: "head with the first byte", wrap: lateHead, only: []string{"get", "post", "watch", "logs"}},
 		{name: "flipped bits", wrap: unchanged, change: flipping, only: []string{"exec", "cp from pod", "port-forward"},
 			fail: both("exec", "cp from pod", "port-forward"), within: time.Second},
 	} {
