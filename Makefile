@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := build
 GO ?= go
+# V=-v prints what tests say that pass: counts, and why others are skipped.
+V ?=
 # Test binaries link Kubernetes' client; two at a time is what a small machine bears.
 P ?= 2
 # Packages with tests against a real Kubernetes API server.
@@ -10,7 +12,7 @@ E2E := ./scenarios/e2e
 E2E_PACKAGES := etcd-server containerd runc busybox-static haproxy nginx libnginx-mod-stream
 PACKAGES := haproxy nginx libnginx-mod-stream groff-base ruby systemd
 
-.PHONY: build demo test e2e tools lint vet bench fuzz generate man completion image clean
+.PHONY: build demo test programs e2e tools lint vet bench fuzz generate man completion image clean
 
 build: ## the kasgen binary
 	$(GO) build -trimpath -o kasgen .
@@ -22,11 +24,14 @@ tools: ## what tests need from Debian's packages
 	@.ci/tools $(PACKAGES)
 
 test: tools vet ## every test, with the race detector
-	$(GO) test -race -p $(P) -timeout 20m ./...
+	$(GO) test -race -p $(P) -timeout 20m $(V) ./...
 
-e2e: ## every operation through every topology on a real Kubernetes API server
+programs: ## Kubernetes' programs for e2e, built from source into the user's cache unless they are there
+	$(GO) run ./scenarios/lab/kubernetes/programs
+
+e2e: programs ## every operation through every topology on a real Kubernetes API server
 	@.ci/tools $(E2E_PACKAGES)
-	$(GO) test -tags e2e -timeout 60m -run "^TestKubernetes" -v $(E2E)
+	$(GO) test -tags e2e -p 1 -timeout 30m -run '^TestKubernetes' -v $(E2E)
 
 vet:
 	$(GO) vet ./...

@@ -10,10 +10,6 @@ import (
 	"kasgen/scenarios/lab/kubernetes"
 )
 
-// standIn is built where no kubectl is installed: a release from the time when
-// kubectl began to speak WebSocket by itself.
-const standIn = "v1.32.13"
-
 // transport is what an upgrading operation is carried over.
 type transport struct {
 	name     string
@@ -36,29 +32,20 @@ type client struct {
 	transports          []transport
 }
 
-// clients are three: one as people have it, the newest, and one that speaks
-// SPDY alone.
+// clients are three; the oldest speaks SPDY alone.
 func clients(t *testing.T) []client {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	both := []transport{spdy(), webSocket()}
 	var list []client
-	add := func(p kubernetes.Program, err error, transports []transport) {
-		t.Helper()
+	for _, get := range kubernetes.Kubectls() {
+		p, err := get(t.Context(), slog.New(slog.NewTextHandler(t.Output(), nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
+		transports := []transport{spdy(), webSocket()}
+		if p.Version == kubernetes.SPDYOnly {
+			transports = transports[:1]
+		}
 		list = append(list, client{strings.TrimPrefix(p.Version, "v"), p.Path, t.TempDir(), transports})
 	}
-	installed, err := kubernetes.Installed(t.Context())
-	if err != nil {
-		t.Logf("%v: %s, built from source, stands in for an installed kubectl", err, standIn)
-		installed, err = kubernetes.BuildKubectl(t.Context(), standIn, log)
-	}
-	add(installed, err, both)
-	current, err := kubernetes.BuildKubectl(t.Context(), kubernetes.Version, log)
-	add(current, err, both)
-	debian, err := kubernetes.GetDebianKubectl(t.Context(), log)
-	add(debian, err, []transport{spdy()})
 	return list
 }

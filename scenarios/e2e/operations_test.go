@@ -34,7 +34,7 @@ func testOperations(t *testing.T, s *apiserver.Server) {
 			for _, c := range cells {
 				count[c.Result]++
 			}
-			t.Logf("operations: %d pass, %d refused as promised, %d fail", count[demo.Pass], count[demo.Refused], count[demo.Fail])
+			t.Logf("operations on %s: %d pass, %d refused as promised, %d fail", topology, count[demo.Pass], count[demo.Refused], count[demo.Fail])
 		})
 	}
 }

@@ -89,8 +89,15 @@ func download(ctx context.Context, work string) error {
 	if err := os.Chmod(work, 0o755); err != nil {
 		return err
 	}
-	if err := outside(ctx, work, "apt-get", "download", "-q", debianPackage); err != nil {
-		return err
+	// A machine that is new has no lists of packages.
+	fetch := func() error { return outside(ctx, work, "apt-get", "download", "-q", debianPackage) }
+	if failed := fetch(); failed != nil {
+		if err := outside(ctx, work, "apt-get", "update", "-q"); err != nil {
+			return errors.Join(failed, err)
+		}
+		if err := fetch(); err != nil {
+			return err
+		}
 	}
 	packages, err := filepath.Glob(filepath.Join(work, debianPackage+"_*.deb"))
 	if err != nil {
