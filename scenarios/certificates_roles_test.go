@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,9 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +21,7 @@ import (
 
 	"kasgen/generator"
 	"kasgen/generator/spec"
+	"kasgen/internal/cli"
 	"kasgen/runtime"
 	"kasgen/runtime/certs/pebble"
 	"kasgen/runtime/host"
@@ -205,4 +209,70 @@ func TestEdgeObtains(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.await(first)
+}
+
+// TestCertificateServices: certificates have a service of their own, before the
+// front that reads them, unless the edge obtains them.
+func TestCertificateServices(t *testing.T) {
+	t.Parallel()
+	for topology, want := range map[string]struct {
+		services []string
+		binds    string // of the service that obtains
+	}{
+		"A": {[]string{"edge", "front", "kas"}, "edge"},
+		"B": {[]string{"edge", "front", "kas"}, "edge"},
+		"D": {[]string{"certs", "front", "kas"}, "certs"},
+	} {
+		dir := bundleOf(t, "topology: "+topology+"\ntls: {source: acme, certificateFile: /etc/kas/kas.crt}\n", asItIs)
+		units := t.TempDir()
+		var out, errs bytes.Buffer
+		streams := cli.IO{Out: &out, Err: &errs}
+		if code := cli.Run(t.Context(), cli.Root(streams, runtime.Commands(streams)...), []string{"units", dir, "-o", units}); code != cli.Done {
+			t.Fatal(code, errs.String())
+		}
+		var services []string
+		found, err := filepath.Glob(filepath.Join(units, "*.service"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), "kasgen-"), ".service")
+			services = append(services, name)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if writes := strings.Contains(string(text), "\nReadWritePaths=-/etc/kas\n"); writes != (name == want.binds) {
+				t.Errorf("%s: %s writes certificates: %v", topology, name, writes)
+			}
+			if name == "front" && !strings.Contains(string(text), " kasgen-"+want.binds+".service") {
+				t.Errorf("%s: the front is not after who writes its certificates\n%s", topology, text)
+			}
+		}
+		if d := cmp.Diff(want.services, services); d != "" {
+			t.Errorf("%s: %s", topology, d)
+		}
+	}
+}
+
+// TestStrangers: nobody obtains a certificate for a name that is not served, and
+// a role without a file is refused.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	dir := bundleOf(t, "topology: D\ntls: {source: acme}\n", asItIs)
+	edit(t, dir, "certs/certs.yaml", "- kas-grpc.example.com", "- other.example.com")
+	for role, want := range map[string]string{
+		"certs": "certs.yaml:19:9: error: KAS1910: certificates[0].names[1] is \"other.example.com\"",
+		"edge":  "KAS1910",
+	} {
+		var out, errs bytes.Buffer
+		streams := cli.IO{Out: &out, Err: &errs}
+		code := cli.Run(t.Context(), cli.Root(streams, runtime.Commands(streams)...), []string{"run", dir, "--check", "--role", role})
+		if code != cli.Failure || !strings.Contains(out.String()+errs.String(), want) {
+			t.Errorf("%s: %d\n%s%s", role, code, out.String(), errs.String())
+		}
+	}
+	if _, err := runtime.Read(rendered(t), runtime.Certs); err == nil || !strings.Contains(err.Error(), "holds no file for the role certs") {
+		t.Error(err)
+	}
 }

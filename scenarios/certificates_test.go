@@ -78,32 +78,39 @@ const drain = time.Second
 // obtaining runs a topology with ACME; native on ports and paths of its own.
 func obtaining(t *testing.T, text string, native bool) *lab.Lab {
 	t.Helper()
-	dir := t.TempDir()
 	overrides := []spec.Override{{Field: "timeouts.drain", Text: drain.String(), Source: "the test"}}
+	move := asItIs
 	if native {
 		balancertest.Native(t, "nginx")
 		balancertest.Native(t, "haproxy")
-		overrides = append(overrides, loopback.Below(dir)...)
+		move, overrides = loopback.Move, append(overrides, loopback.Below(t.TempDir())...)
 		text += "nginx: {streamModule: /usr/lib/nginx/modules/ngx_stream_module.so}\n"
 	}
+	return startWith(t, lab.Options{Bundle: bundleOf(t, text, move, overrides...), Native: native, Registry: runtime.Memory})
+}
+
+// bundleOf renders a kasgen.yaml of which text is what matters.
+func bundleOf(t *testing.T, text string, change func(*spec.Spec) error, overrides ...spec.Override) string {
+	t.Helper()
 	s, findings := spec.Read("kasgen.yaml", []byte("apiVersion: kasgen/v1\ngitlab: {url: 'https://example.com'}\nnames: {kas: kas.example.com}\n"+text), overrides)
 	if s == nil {
 		t.Fatal(findings)
 	}
-	if native {
-		if err := loopback.Move(s); err != nil {
-			t.Fatal(err)
-		}
+	if err := change(s); err != nil {
+		t.Fatal(err)
 	}
 	b, err := generator.Render(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Write(filepath.Join(dir, "bundle"), false); err != nil {
+	dir := filepath.Join(t.TempDir(), "bundle")
+	if _, err := b.Write(dir, false); err != nil {
 		t.Fatal(err)
 	}
-	return startWith(t, lab.Options{Bundle: filepath.Join(dir, "bundle"), Native: native, Registry: runtime.Memory})
+	return dir
 }
+
+func asItIs(*spec.Spec) error { return nil }
 
 // renewals has sessions that were there before live through each renewal, and
 // new clients meet the new certificate, which is of one order.

@@ -204,3 +204,24 @@ func public(name string) bool {
 	i := strings.LastIndexByte(name, '.')
 	return i > 0 && !slices.Contains([]string{"local", "localhost", "internal", "arpa", "lan", "home", "corp"}, name[i+1:])
 }
+
+// ownCache warns of nodes that would each order for themselves. A CA asks the
+// balancer, which knows nothing of who has ordered.
+func (c *checker) ownCache() {
+	s, lb := c.spec, c.spec.LoadBalancer
+	a := s.TLS.ACME
+	if s.TLS.Source != TLSACME || a.Cache.Secret != nil || s.Topology.shape().vhosts || lb.TLS != Passthrough {
+		return
+	}
+	who := fmt.Sprintf("%d nodes obtain the certificate", len(lb.Nodes))
+	switch {
+	case len(lb.Nodes) > 1:
+	case remote(lb.Nodes) && a.Challenge == HTTP01 && a.Webroot == "":
+		who = "a node obtains the certificate, and port 80 is on the load balancer's machine"
+	default:
+		return
+	}
+	c.warn(CodeOwnCache, c.written("tls.acme.cache.directory", "tls.source"), who+", and the cache is a directory",
+		"unless all machines see one directory each orders for itself, and a CA that asks one of them what another has ordered is told nothing",
+		"use tls.acme.cache.secret, or a directory that all of them share and suppress this; where port 80 is, run `kasgen run --role certs` too")
+}

@@ -18,6 +18,7 @@ func (c *checker) advice() {
 	c.development()
 	c.people()
 	c.foreignLimits()
+	c.ownCache()
 }
 
 // cookies warns where the Kubernetes dashboard in GitLab cannot work: browsers

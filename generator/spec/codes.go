@@ -64,6 +64,7 @@ const (
 	CodeDevelopmentCA = "KAS1705"
 	CodeShortIdle     = "KAS1706"
 	CodeForeignLimits = "KAS1707"
+	CodeOwnCache      = "KAS1708"
 )
 
 // KAS18xx for suppressions.

@@ -106,6 +106,8 @@ func faults() map[string]struct {
 		"ACME, two CAs":       {"tls: {source: acme, acme: {staging: true, directory: 'https://ca.example.com/d'}}\n", []string{"6:37 KAS1530"}},
 		"ACME, webroot":       {"topology: D\ntls: {source: acme, acme: {webroot: /srv/www}}\nhttp: {listen: []}\n", nil},
 		"ACME, idle webroot":  {"tls: {source: acme, acme: {webroot: /srv/www, challenge: tls-alpn-01}}\n", []string{"6:37 KAS1530"}},
+		"ACME, nodes":         {"tls: {source: acme}\nloadBalancer: {nodes: ['127.0.0.1:9443', '127.0.0.1:9444']}\nkas: {redis: {address: 'r:1'}}\n", []string{"6:15 KAS1708"}},
+		"ACME, one node":      {"tls: {source: acme, acme: {challenge: http-01}}\nloadBalancer: {nodes: ['10.0.0.1:9443']}\nedge: {listen: ':9443'}\n", []string{"6:15 KAS1708"}},
 		"ACME is not asked":   {"tls: {acme: {email: a@example.com}}\n", []string{"6:13 KAS1530"}},
 		"ACME in a Secret":    {"tls: {source: acme, acme: {cache: {secret: {name: kas, namespace: gitlab}}}}\n", nil},
 		"ACME, two places":    {"tls: {source: acme, acme: {cache: {directory: /d, secret: {name: kas}}}}\n", []string{"6:59 KAS1530"}},
