@@ -17,6 +17,7 @@ import (
 	"kasgen/internal/certsconf"
 	"kasgen/internal/cli"
 	"kasgen/internal/diag"
+	"kasgen/runtime/certs"
 	"kasgen/runtime/certs/pebble"
 	"kasgen/runtime/host"
 	"kasgen/runtime/state"
@@ -25,6 +26,10 @@ import (
 // rehearsing bounds a rehearsal: the test CA waits for up to five seconds before
 // each validation.
 const rehearsing = 2 * time.Minute
+
+// showing bounds how long the front may take to show what was obtained: files
+// are looked at every few seconds.
+const showing = 3 * certs.Interval
 
 // rehearsal runs those roles of a bundle that take part when a certificate is
 // obtained: who obtains it, the edge and the front, with their own files. Moved
@@ -168,6 +173,8 @@ func (b *Bundle) shown(ctx context.Context, s *stage, ca *pebble.Server, say fun
 	if !ok {
 		return fmt.Errorf("nothing listens on %s", b.Lock.Names.KAS.Listeners[0])
 	}
+	ctx, cancel := context.WithTimeout(ctx, showing)
+	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for _, name := range b.certs.Names() {
@@ -177,6 +184,7 @@ func (b *Bundle) shown(ctx context.Context, s *stage, ca *pebble.Server, say fun
 				to = own
 			}
 		}
+		var last error
 		for {
 			d := tls.Dialer{Config: &tls.Config{ServerName: name, RootCAs: ca.Roots(), NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12}}
 			conn, err := d.DialContext(ctx, "tcp", to)
@@ -184,10 +192,13 @@ func (b *Bundle) shown(ctx context.Context, s *stage, ca *pebble.Server, say fun
 				conn.Close()
 				break
 			}
+			if last == nil || ctx.Err() == nil {
+				last = err // the end of the time is no reason
+			}
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
-				return fmt.Errorf("clients of %s do not get the certificate: %w", name, err)
+				return fmt.Errorf("clients of %s do not get the certificate: %w", name, last)
 			}
 		}
 		say("clients of %s get it", name)
