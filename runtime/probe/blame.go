@@ -56,34 +56,36 @@ func (c *Check) asked(e *endpoint) asked {
 // whole bundle somebody has to be behind each.
 func (w way) unfit(c *Check, whole bool) []suspect {
 	var list []suspect
+	broken := c.cause == causeNone && (c.Code == codeTLS || c.Code == codeProxy || c.Code == codeHTTP)
 	for i, h := range w {
 		if h.to == nil {
 			continue
 		}
+		// Before TLS has ended, whoever passes bytes has no part in it.
+		opened := w[:i+1].secure()
+		if c.Code == codeTLS && opened {
+			break
+		}
 		if i+1 == len(w) {
 			switch {
-			case whole && (c.Code == codeTLS && c.cause == causeNone && !w.secure() || c.Code == codeGateway):
+			case whole && (broken && c.Code != codeProxy || c.Code == codeGateway):
 				list = append(list, suspect{h.to.at, "nothing in this bundle listens on " + h.to.address})
-			case (c.Code == codeTLS || c.Code == codeProxy) && c.cause == causeNone && !w.secure():
-				list = append(list, suspect{h.to.headerAt, "where it sends clients, with " + header(h.to.proxy)})
+			case broken:
+				list = append(list, suspect{h.to.how, "where it sends clients, with " + header(h.to.proxy)})
 			}
-			continue
+			break
 		}
 		next := w[i+1].from
-		switch c.Code {
-		case codeProxy, codeTLS:
-			if c.cause == causeNone && !fits(h.to.proxy, next.proxy) {
-				list = append(list, suspect{h.to.headerAt, fmt.Sprintf("it sends %s, and %s wants %s", header(h.to.proxy), next.at, header(next.proxy))},
-					suspect{next.at, fmt.Sprintf("it wants %s, and %s sends %s", header(next.proxy), h.to.headerAt, header(h.to.proxy))})
-				c.disagree()
-			}
-		case codeGateway:
-			if h.to.secure != next.secure {
-				list = append(list, suspect{h.to.at, fmt.Sprintf("it speaks %s, and %s takes %s", transport(h.to.secure), next.at, transport(next.secure))})
-			}
-			if h.to.h2 && next.h1 {
-				list = append(list, suspect{h.to.at, fmt.Sprintf("it speaks HTTP/2, and %s takes HTTP/1.1", next.at)})
-			}
+		if broken && !fits(h.to.proxy, next.proxy) {
+			list = append(list, suspect{h.to.how, fmt.Sprintf("it sends %s, and %s wants %s", header(h.to.proxy), next.at, header(next.proxy))},
+				suspect{next.at, fmt.Sprintf("it wants %s, and %s sends %s", header(next.proxy), h.to.how, header(h.to.proxy))})
+			c.disagree()
+		}
+		if c.Code == codeGateway && opened && h.to.secure != next.secure {
+			list = append(list, suspect{h.to.how, fmt.Sprintf("it speaks %s, and %s takes %s", transport(h.to.secure), next.at, transport(next.secure))})
+		}
+		if c.Code == codeGateway && h.to.h2 && next.h1 {
+			list = append(list, suspect{h.to.how, fmt.Sprintf("it speaks HTTP/2, and %s takes HTTP/1.1", next.at)})
 		}
 	}
 	return list
@@ -94,7 +96,7 @@ func (w way) secure() bool { return slices.ContainsFunc(w, func(h hop) bool { re
 
 // disagree says what a broken handshake is, once the files have told.
 func (c *Check) disagree() {
-	if c.Code == codeTLS {
+	if c.Code != codeProxy {
 		c.Code = codeProxy
 		c.Why = "behind the listener that clients reach one side speaks PROXY and the other does not, or another version: who wants a header takes the TLS handshake for a broken one, and who wants none takes the header for a broken handshake"
 		c.Fix = "have both sides agree: the same version, or none (send-proxy and send-proxy-v2 in HAProxy, proxy_protocol in nginx, proxyProtocol in edge.yaml)"

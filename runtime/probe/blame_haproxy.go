@@ -31,7 +31,7 @@ func (p *proxied) suspects(c *Check, e *endpoint) []suspect {
 			return at(p.bind, "the certificate that the balancer shows")
 		}
 	case codeCertName:
-		return p.names(e, secure)
+		return p.names(c, e, secure)
 	case codeALPN:
 		if secure {
 			return at(p.bind, "the balancer's ALPN, in its order of preference: "+orNone(after(bind, "alpn")))
@@ -72,12 +72,12 @@ func (p *proxied) grpc(secure bool) []suspect {
 }
 
 // names are lines by which a name comes to somebody else.
-func (p *proxied) names(e *endpoint, secure bool) []suspect {
+func (p *proxied) names(c *Check, e *endpoint, secure bool) []suspect {
 	if secure {
 		return []suspect{{p.bind.Words[0].Pos, "the certificate that the balancer shows"}}
 	}
-	if p.chosen != nil {
-		return nil // it was chosen for its name
+	if p.chosen != nil || c.cause != causeRefused && (e.s == nil || e == e.s.kas) {
+		return nil // it was chosen for its name, or is the one that needs no rule
 	}
 	for _, l := range p.frontend.Lines {
 		if v := strings.Join(l.Values(), " "); strings.HasPrefix(v, "use_backend ") && strings.Contains(v, "_sni") {

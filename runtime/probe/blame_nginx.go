@@ -18,7 +18,7 @@ func (v *vhost) suspects(c *Check, e *endpoint) []suspect {
 		return []suspect{{d.Name.Pos, say}}
 	}
 	unnamed := at(v.server, "no server has server_name "+e.host+"; this one answers for it")
-	secure := slices.Contains(v.listen.Values(), "ssl")
+	secure := v.listening("ssl") != nil
 	switch c.Code {
 	case codeTLS:
 		if d := firstDirective(directive(v.server.Block, "ssl_protocols"), directive(v.http.Block, "ssl_protocols")); d != nil && c.cause == causeVersion {
@@ -29,7 +29,10 @@ func (v *vhost) suspects(c *Check, e *endpoint) []suspect {
 		}
 		return nil
 	case codeProxy:
-		return at(v.listen, "it asks for "+header(map[bool]string{true: anyHeader}[slices.Contains(v.listen.Values(), "proxy_protocol")]))
+		if d := v.listening("proxy_protocol"); d != nil {
+			return at(d, "it asks for a PROXY header, as its address does for every server")
+		}
+		return at(v.listen, "it asks for no PROXY header")
 	case codeALPN:
 		return v.withoutHTTP2()
 	case codeChain, codeExpiry:
@@ -59,6 +62,10 @@ func (v *vhost) suspects(c *Check, e *endpoint) []suspect {
 	case codeNotKAS, codeAgentPort:
 		if !v.named {
 			return unnamed
+		}
+		if d := l.pass(); c.Code == codeAgentPort && d != nil && len(d.Args) > 0 && l.scopes[0].Args[0].Value != "/" {
+			to := passedTo(v.http, d, d.Args[0].Value)
+			return []suspect{{to.at, "where the front sends " + l.scopes[0].Args[len(l.scopes[0].Args)-1].Value}}
 		}
 		return at(l.scopes[0], "this takes the path")
 	case codePrefix, codeGateway:
@@ -104,18 +111,29 @@ func (l located) inStream(c *Check, listen *nginxconf.Directive) []suspect {
 	}
 }
 
-// withoutHTTP2 is a listener with TLS on which no server allows HTTP/2.
-func (v *vhost) withoutHTTP2() []suspect {
+// listening is a listen directive with a parameter, of any server on the
+// address: what one of them says holds for all, of http2 up to nginx 1.25.
+func (v *vhost) listening(parameter string) *nginxconf.Directive {
 	bind := bindOf(v.listen)
+	if slices.Contains(v.listen.Values(), parameter) {
+		return v.listen
+	}
 	for _, server := range within(v.http.Block.Directives, "server") {
-		other := &vhost{http: v.http, server: server}
 		if server.Block == nil {
 			continue
 		}
-		d := other.listens(func(b string) bool { return b == bind })
-		if d != nil && slices.Contains(d.Values(), "http2") {
-			return nil // nginx before 1.25 has it for all servers of the address
+		d := (&vhost{server: server}).listens(func(b string) bool { return b == bind })
+		if d != nil && slices.Contains(d.Values(), parameter) {
+			return d
 		}
+	}
+	return nil
+}
+
+// withoutHTTP2 is a listener with TLS on which no server allows HTTP/2.
+func (v *vhost) withoutHTTP2() []suspect {
+	if v.listening("http2") != nil {
+		return nil
 	}
 	if d := firstDirective(directive(v.server.Block, "http2"), directive(v.http.Block, "http2")); d != nil {
 		if slices.Contains(d.Values(), "on") {

@@ -101,7 +101,8 @@ const (
 	causeUpHeader   cause = "upgrade-hdr" // the Upgrade header alone is lost
 	causeConnHeader cause = "connection-hdr"
 	causeVersion    cause = "tls-version"
-	causeCleartext  cause = "cleartext" // a web server without TLS
+	causeRefused    cause = "name-refused" // TLS is refused for the name
+	causeCleartext  cause = "cleartext"    // a web server without TLS
 
 	causeAuthorization cause = "authorization" // the header is lost
 )

@@ -117,7 +117,7 @@ func (e *endpoint) noTLS(ctx context.Context, err error) Check {
 	switch {
 	case alert && strings.Contains(err.Error(), "unrecognized name"):
 		return failed(codeCertName, "the server refuses TLS for the name "+e.host, "a listener that serves several names closes connections for all others",
-			"have it serve this name (server_name in nginx, serverNames in edge.yaml), or correct the name")
+			"have it serve this name (server_name in nginx, serverNames in edge.yaml), or correct the name").because(causeRefused)
 	case alert && strings.Contains(err.Error(), "protocol version"):
 		return failed(codeTLS, "the server speaks no TLS 1.2 or later", "current clients speak nothing older", "allow TLS 1.2 and 1.3 (ssl_protocols in nginx, ssl-min-ver in HAProxy)").because(causeVersion)
 	case alert:

@@ -80,7 +80,7 @@ func nginxRows() []row {
 		{of: "A3", name: "HTTP/1.0 to kas", change: []string{"        proxy_http_version 1.1;\n", ""}, layer: CheckAgentWebSocket, code: codeWebSocket, why: "HTTP/1.0", line: "proxy_pass http://"},
 		{of: "A3", name: "no headers", change: []string{upgrade, "", connection, ""}, layer: CheckAgentWebSocket, code: codeWebSocket, why: "101 but got 426", line: "proxy_pass http://"},
 		{of: "A3", name: "a location with a header of its own", change: []string{"location / {\n", "location / {\n proxy_set_header X-Of-Mine yes;\n"}, layer: CheckAgentWebSocket, code: codeWebSocket, why: "pass both headers", line: "proxy_pass http://"},
-		{of: "A4", name: "one location only", change: []string{api, agents}, layer: CheckProxyPath, code: codeAgentPort, why: "status code 426", line: "location /k8s-proxy/ {"},
+		{of: "A4", name: "one location only", change: []string{api, agents}, layer: CheckProxyPath, code: codeAgentPort, why: "status code 426", line: "proxy_pass http://"},
 		{of: "A6", name: "the prefix is not taken away", change: []string{api, "proxy_pass http://BARE;"}, layer: CheckUpWebSocket, code: codePrefix, why: "take the prefix away", line: "proxy_pass http://"},
 		{of: "A6", name: "the prefix is taken away and missed", change: []string{api, "proxy_pass http://API/;"}, layer: CheckProxyPath, code: codePrefix, why: "url_path_prefix", line: "proxy_pass http://"},
 		{of: "A8", name: "no HTTP/2", change: []string{" http2;", ";", " http2 default_server", " default_server"}, layer: CheckALPN, code: codeALPN, warn: true, why: "h2", line: "listen "},

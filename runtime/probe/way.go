@@ -37,10 +37,10 @@ type listening struct {
 
 // sending is how a program goes on.
 type sending struct {
-	at, headerAt diag.Pos // of the address, and of what says the PROXY header
-	address      string   // host:port
-	proxy        string   // the PROXY header that it sends: "", v1 or v2
-	secure, h2   bool     // by TLS, and HTTP/2
+	at, how    diag.Pos // of the address, and of what says how it is sent to
+	address    string   // host:port
+	proxy      string   // the PROXY header that it sends: "", v1 or v2
+	secure, h2 bool     // by TLS, and HTTP/2
 }
 
 // suspect is a line and what is said about it.

@@ -41,7 +41,7 @@ func (b *Bundle) edgeListener(i int, a asked) *hop {
 	for n, u := range b.edge.Upstreams {
 		if u.Name == upstream {
 			at := b.edgeAt.Pos(fmt.Sprintf("upstreams[%d].address", n))
-			h.to = &sending{at: at, headerAt: at, address: u.Address, secure: u.TLS != nil, h2: a.grpc}
+			h.to = &sending{at: at, how: at, address: u.Address, secure: u.TLS != nil, h2: a.grpc}
 		}
 	}
 	h.suspects = func(c *Check, e *endpoint) []suspect { return b.inEdge(c, e, i, path) }
@@ -89,6 +89,13 @@ func (b *Bundle) inEdge(c *Check, e *endpoint, i, path int) []suspect {
 			return at(route+".upgrades", "the upgrades that the edge lets through, without "+token)
 		}
 	case codeAgentPort, codeNotKAS:
+		if path >= 0 && c.Code == codeAgentPort && l.Routes.Paths[path].Prefix != "/" {
+			for n, u := range b.edge.Upstreams {
+				if u.Name == l.Routes.Paths[path].Upstream {
+					return []suspect{{b.edgeAt.Pos(fmt.Sprintf("upstreams[%d].address", n)), "where the edge sends " + l.Routes.Paths[path].Prefix}}
+				}
+			}
+		}
 		if path >= 0 {
 			return at(route+".prefix", "the edge's route for the path")
 		}

@@ -33,7 +33,7 @@ func (b *Bundle) haproxyHop(takes func(bind string) bool, a asked) *hop {
 	if p.server != nil && len(p.server.Words) > 2 {
 		v := p.server.Values()
 		at := p.server.Words[0].Pos
-		h.to = &sending{at: at, headerAt: at, address: v[2], secure: slices.Contains(v, "ssl"), h2: after(v, "proto") == "h2"}
+		h.to = &sending{at: at, how: at, address: v[2], secure: slices.Contains(v, "ssl"), h2: after(v, "proto") == "h2"}
 		switch {
 		case slices.Contains(v, "send-proxy-v2"):
 			h.to.proxy = "v2"

@@ -25,10 +25,9 @@ func (b *Bundle) webHop(takes func(bind string) bool, a asked) *hop {
 	if v == nil {
 		return nil
 	}
-	words := v.listen.Values()
-	h := &hop{from: listening{at: v.listen.Name.Pos, secure: slices.Contains(words, "ssl")}, suspects: v.suspects}
-	if slices.Contains(words, "proxy_protocol") {
-		h.from.proxy = anyHeader
+	h := &hop{from: listening{at: v.listen.Name.Pos, secure: v.listening("ssl") != nil}, suspects: v.suspects}
+	if d := v.listening("proxy_protocol"); d != nil {
+		h.from.at, h.from.proxy = d.Name.Pos, anyHeader
 	}
 	l := v.location(a.path)
 	if d := l.pass(); d != nil && len(d.Args) > 0 {
@@ -66,7 +65,7 @@ func within(ds []*nginxconf.Directive, names ...string) []*nginxconf.Directive {
 // passedTo is where a proxy_pass or grpc_pass leads: to the first server of an
 // upstream, or to an address.
 func passedTo(around, pass *nginxconf.Directive, to string) *sending {
-	s := &sending{at: pass.Name.Pos, headerAt: pass.Name.Pos, h2: pass.Name.Value == "grpc_pass", address: to}
+	s := &sending{at: pass.Name.Pos, how: pass.Name.Pos, h2: pass.Name.Value == "grpc_pass", address: to}
 	if u, err := url.Parse(to); err == nil && u.Host != "" {
 		s.secure = u.Scheme == "https" || u.Scheme == "grpcs"
 		s.address = u.Host
@@ -121,7 +120,7 @@ func streamServer(stream, server, listen *nginxconf.Directive, a asked) *hop {
 		to, at := mapped(stream, pass.Args[0].Value, a.host)
 		h.to = passedTo(stream, pass, to)
 		if d := l.set("proxy_protocol"); d != nil && slices.Contains(d.Values(), "on") {
-			h.to.proxy, h.to.headerAt = "v1", d.Name.Pos
+			h.to.proxy, h.to.how = "v1", d.Name.Pos
 		}
 		h.suspects = func(c *Check, e *endpoint) []suspect {
 			if c.Code == codeCertName && at != nil {

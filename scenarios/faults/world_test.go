@@ -26,6 +26,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// streamModule is where Debian has it.
+const streamModule = "/usr/lib/nginx/modules/ngx_stream_module.so"
+
 // world is a bundle and what runs it.
 type world struct {
 	dir, state string
@@ -49,6 +52,10 @@ func render(t *testing.T, front runtime.Programs, topology, more string) *world 
 	}
 	if err := loopback.Move(s); err != nil {
 		t.Fatal(err)
+	}
+	// The name in the default is below nginx's own directory, which is the lab's.
+	if _, err := os.Stat(streamModule); err == nil {
+		s.Nginx.StreamModule = streamModule
 	}
 	b, err := generator.Render(s)
 	if err != nil {

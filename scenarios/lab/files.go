@@ -27,7 +27,7 @@ func (l *Lab) foreignFiles(ca string) ([]state.Item, error) {
 			continue // from a CA
 		}
 		to := l.redirect.File(path)
-		if _, err := os.Stat(to); err == nil && to != path {
+		if _, err := os.Stat(to); err == nil && (to != path || strings.HasPrefix(path, l.bundle.Lock.StateDir+"/")) {
 			continue // under the state directory, and made
 		}
 		dir := filepath.Join(l.dir, "files", fmt.Sprint(n))
