@@ -56,14 +56,15 @@ func (c *Check) asked(e *endpoint) asked {
 // whole bundle somebody has to be behind each.
 func (w way) unfit(c *Check, whole bool) []suspect {
 	var list []suspect
-	broken := c.cause == causeNone && (c.Code == codeTLS || c.Code == codeProxy || c.Code == codeHTTP)
+	handshake := c.Code == codeTLS || c.Code == codeProxy
+	broken := c.cause == causeNone && (handshake || c.Code == codeHTTP)
 	for i, h := range w {
 		if h.to == nil {
 			continue
 		}
-		// Before TLS has ended, whoever passes bytes has no part in it.
+		// Who is behind the end of TLS has no part in its handshake.
 		opened := w[:i+1].secure()
-		if c.Code == codeTLS && opened {
+		if handshake && opened {
 			break
 		}
 		if i+1 == len(w) {
