@@ -1,0 +1,83 @@
+package importer
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"kasgen/generator/spec"
+)
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+// TestDescribe reads settings and compares the whole description; each
+// kasgen.yaml is one that kasgen itself takes.
+func TestDescribe(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, path := range files {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
+			archive, err := txtar.ParseFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var tree map[string]any
+			if err := json.Unmarshal(archive.Files[0].Data, &tree); err != nil {
+				t.Fatal(err)
+			}
+			got := []txtar.File{archive.Files[0]}
+			d, err := Describe(lookup(tree))
+			if err != nil {
+				got = append(got, txtar.File{Name: "error", Data: []byte(err.Error() + "\n")})
+			} else {
+				text, err := d.YAML()
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, findings := spec.Read("kasgen.yaml", text, nil)
+				if s == nil {
+					t.Errorf("kasgen does not take it: %v\n%s", findings, text)
+				}
+				var lost strings.Builder
+				for _, l := range d.Lost {
+					fmt.Fprintf(&lost, "%s: %s\n  fix: %s\n", l.Key, l.Why, l.Fix)
+				}
+				got = append(got, txtar.File{Name: "kasgen.yaml", Data: text}, txtar.File{Name: "lost", Data: []byte(lost.String())})
+			}
+			if *update {
+				if err := os.WriteFile(path, txtar.Format(&txtar.Archive{Comment: archive.Comment, Files: got}), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(archive.Files, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func lookup(tree map[string]any) Settings {
+	return func(key ...string) any {
+		var v any = tree
+		for _, k := range key {
+			m, ok := v.(map[string]any)
+			if !ok {
+				return nil
+			}
+			v = m[k]
+		}
+		return v
+	}
+}

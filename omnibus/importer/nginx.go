@@ -1,0 +1,120 @@
+package importer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// nginx is how kas's own vhost is reached.
+func (r *reading) nginx() {
+	https, httpsKey := r.vhost("listen_https")
+	port, portKey := r.vhost("port")
+	if addresses, key := r.vhost("listen_addresses"); addresses != nil || number(port) != "" && number(port) != "443" {
+		listen := "443"
+		if n := number(port); n != "" {
+			listen = n
+		}
+		var at []string
+		for _, a := range texts(addresses) {
+			switch {
+			case a == "*":
+				a = "0.0.0.0"
+			case strings.Contains(a, ":") && !strings.HasPrefix(a, "["):
+				a = "[" + a + "]"
+			}
+			at = append(at, a+":"+listen)
+		}
+		if len(at) == 0 {
+			at, key = []string{"0.0.0.0:" + listen}, portKey
+		}
+		if !slices.Equal(at, []string{"0.0.0.0:443"}) {
+			r.add("loadBalancer.listen", at, Name(key...))
+		}
+	}
+	if https == false {
+		r.add("loadBalancer.kind", "external-http", Name(httpsKey...)+": TLS ends before this machine")
+		r.add("loadBalancer.tls", "terminate", Name(httpsKey...))
+	}
+	if on, key := r.vhost("proxy_protocol"); on == true {
+		r.add("loadBalancer.acceptProxyProtocol", "v2", Name(key...))
+	}
+	if trusted, key := r.vhost("real_ip_trusted_addresses"); len(texts(trusted)) > 0 {
+		r.add("loadBalancer.realIPFrom", texts(trusted), Name(key...))
+	}
+	for _, l := range []struct{ name, usual string }{
+		{"k8s_proxy_connect_timeout", "5"}, {"k8s_proxy_send_timeout", "60"}, {"k8s_proxy_read_timeout", "7200"},
+	} {
+		if v, key := r.vhost(l.name); v != nil && number(v) != l.usual {
+			r.lose("kasgen has one limit for silence, which is 2 h and stands in every direction", "set timeouts.idle and timeouts.connect if those are not to be", key...)
+		}
+	}
+}
+
+// unkept are settings that change what is served and that kasgen.yaml has no
+// field for.
+func (r *reading) unkept() {
+	const stays = "nothing: kasgen.rb leaves it as it is"
+	for _, k := range []struct {
+		key      []string
+		why, fix string
+	}{
+		{[]string{"nginx", "custom_nginx_config"}, "text for nginx is nobody's but yours", "nothing: kasgen.rb puts its own lines below it"},
+		{[]string{"gitlab_kas", "nginx", "custom_gitlab_server_config"}, "text for nginx is nobody's but yours", "nothing where the vhost stays Omnibus's; else move it into a file of your own vhost"},
+		{[]string{"gitlab_kas_nginx", "custom_gitlab_server_config"}, "text for nginx is nobody's but yours", "nothing where the vhost stays Omnibus's; else move it into a file of your own vhost"},
+		{[]string{"gitlab_kas", "extra_config_command"}, "what a command prints cannot be read here", stays},
+		{[]string{"gitlab_kas", "certificate_file"}, "kasgen's kas takes cleartext from this machine only", "remove it with key_file once the edge or nginx ends TLS; kubernetes_api_certificate_file with it"},
+		{[]string{"gitlab_kas", "kubernetes_api_certificate_file"}, "kasgen's kas takes cleartext from this machine only", "remove it, with its key"},
+		{[]string{"gitlab_kas", "redis_host"}, "Redis is Omnibus's own affair where it writes kas's file", stays},
+		{[]string{"gitlab_kas", "redis_socket"}, "Redis is Omnibus's own affair where it writes kas's file", stays},
+		{[]string{"gitlab_kas", "sentry_dsn"}, "Sentry is Omnibus's own affair where it writes kas's file", stays},
+		{[]string{"gitlab_kas", "workspaces", "enabled"}, "workspaces have hosts of their own, of which kasgen knows nothing", stays},
+	} {
+		if v := r.get(k.key...); v != nil && v != "" && v != false {
+			r.lose(k.why, k.fix, k.key...)
+		}
+	}
+	if env, ok := r.get("gitlab_kas", "env").(map[string]any); ok {
+		for _, name := range sorted(env) {
+			if name != "SSL_CERT_DIR" && name != "GODEBUG" {
+				r.lose("variables of kas's process are Omnibus's own affair", stays, "gitlab_kas", "env", name)
+			}
+		}
+	}
+	advertised, kas := r.text("gitlab_rails", "gitlab_kas_external_url"), r.text("gitlab_kas_external_url")
+	if advertised != "" && kas != "" && advertised != kas {
+		r.lose(fmt.Sprintf("agents are told %s, and kas's vhost is for %s: kasgen makes one of the two", advertised, kas),
+			"look at topology B or D, whose second name is names.grpc", "gitlab_rails", "gitlab_kas_external_url")
+	}
+}
+
+func number(v any) string {
+	switch v.(type) {
+	case string, float64, int:
+		return fmt.Sprint(v)
+	}
+	return ""
+}
+
+func texts(v any) []string {
+	if s, ok := v.(string); ok && s != "" {
+		return []string{s}
+	}
+	list, _ := v.([]any)
+	var all []string
+	for _, e := range list {
+		if s, ok := e.(string); ok {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func sorted(m map[string]any) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
