@@ -18,9 +18,19 @@ import (
 // descriptors than a user may have.
 func Move(s *spec.Spec) error {
 	var fault error
+	var held []net.Listener // until all are chosen, so that no two are the same
+	defer func() {
+		for _, ln := range held {
+			ln.Close()
+		}
+	}()
 	move := func(address *string) {
-		free, err := free()
-		*address, fault = free, errors.Join(fault, err)
+		ln, err := listen()
+		if err != nil {
+			fault = errors.Join(fault, err)
+			return
+		}
+		*address, held = ln.Addr().String(), append(held, ln)
 	}
 	for _, list := range [][]string{s.LoadBalancer.Listen, s.GRPCBalancer.Listen, s.HTTP.Listen} {
 		for i := range list {
@@ -47,18 +57,16 @@ const firstPort, lastPort = 16384, 32767
 // tries is enough where all but one port in ten are taken.
 const tries = 200
 
-// free is an address on loopback that nobody listens on. Somebody may take it
-// before it is used; then what is started on it says so.
-func free() (string, error) {
+// listen takes a free port. Once it is given back, somebody may take it before
+// it is used; then what is started on it says so.
+func listen() (net.Listener, error) {
 	var last error
 	for range tries {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(lastPort-firstPort+1)))
-		ln, err := net.Listen("tcp", address)
-		if err != nil {
-			last = err
-			continue
+		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(lastPort-firstPort+1))))
+		if err == nil {
+			return ln, nil
 		}
-		return address, ln.Close()
+		last = err
 	}
-	return "", fmt.Errorf("finding a free port: %w", last)
+	return nil, fmt.Errorf("finding a free port: %w", last)
 }

@@ -43,6 +43,10 @@ func (s *Server) Audited(userAgentPrefix string) ([]Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the API server's audit log: %w", err)
 	}
+	return readAudit(text, userAgentPrefix)
+}
+
+func readAudit(text []byte, userAgentPrefix string) ([]Request, error) {
 	seen := map[string]bool{}
 	var list []Request
 	lines := bufio.NewScanner(bytes.NewReader(text))

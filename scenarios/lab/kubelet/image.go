@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -74,8 +76,8 @@ func writeImage(path, guest, busybox string) (err error) {
 	blobs["index.json"] = index
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	for name, content := range blobs {
-		if err := file(w, name, 0o644, content); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(blobs)) {
+		if err := file(w, name, 0o644, blobs[name]); err != nil {
 			return err
 		}
 	}
@@ -89,17 +91,18 @@ func writeImage(path, guest, busybox string) (err error) {
 func layerOf(guest, busybox string) ([]byte, error) {
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
-	for dir, mode := range map[string]int64{"bin/": 0o755, "tmp/": 0o1777} {
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: mode}); err != nil {
+	for _, dir := range []tar.Header{{Name: "bin/", Mode: 0o755}, {Name: "tmp/", Mode: 0o1777}} {
+		dir.Typeflag = tar.TypeDir
+		if err := w.WriteHeader(&dir); err != nil {
 			return nil, err
 		}
 	}
-	for name, path := range map[string]string{"guest": guest, "bin/busybox": busybox} {
-		content, err := os.ReadFile(path)
+	for _, program := range []struct{ name, path string }{{"guest", guest}, {"bin/busybox", busybox}} {
+		content, err := os.ReadFile(program.path)
 		if err != nil {
 			return nil, fmt.Errorf("making an image: %w", err)
 		}
-		if err := file(w, name, 0o755, content); err != nil {
+		if err := file(w, program.name, 0o755, content); err != nil {
 			return nil, err
 		}
 	}
