@@ -148,7 +148,7 @@ func TestRunCheck(t *testing.T) {
 	}{
 		{[]string{"--remap", "81=8081"}, cli.Misuse, "does not listen on [81]"},
 		{[]string{"--remap", "443"}, cli.Misuse, `"443" is not of the form PORT=PORT`},
-		{[]string{"--role", "nginx"}, cli.Misuse, "it is one of all, front, edge and kas"},
+		{[]string{"--role", "nginx"}, cli.Misuse, "it is one of all, front, edge, kas and certs"},
 	} {
 		if code, said := run(tt.args...); code != tt.code || !strings.Contains(said, tt.want) {
 			t.Errorf("%v: exit code %d\n%s", tt.args, code, said)

@@ -16,6 +16,9 @@ import (
 	"kasgen/runtime/host"
 )
 
+// answerLimit is how long answers may take at the end.
+const answerLimit = 10 * time.Second
+
 // Server is a certs.yaml with its listener open and its files there.
 type Server struct {
 	host   *host.Host
@@ -92,7 +95,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	case <-s.retired:
 		cancel() // what is under way goes on in the cache, by whoever comes next
 	}
-	s.Close()
+	// Who takes our place has the same socket: what was accepted here is ours to
+	// answer.
+	answering, end := context.WithTimeout(context.WithoutCancel(ctx), answerLimit)
+	defer end()
+	if err := s.web.Shutdown(answering); err != nil {
+		s.Close()
+	}
 	err := g.Wait()
 	s.client.CloseIdleConnections()
 	return err
