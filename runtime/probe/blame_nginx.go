@@ -225,8 +225,11 @@ const nginxDefault = 60 * time.Second
 // timeout is the line whose limit is nearest to what was measured.
 func (l located) timeout(c *Check) []suspect {
 	names := []string{"proxy_read_timeout", "proxy_send_timeout"}
-	if c.ID.grpc() {
-		names = []string{"grpc_read_timeout", "grpc_send_timeout", "client_body_timeout", "keepalive_timeout"}
+	switch {
+	case c.ID == CheckIdleAnswer:
+		names = []string{"grpc_read_timeout"}
+	case c.ID.grpc():
+		names = []string{"client_body_timeout", "grpc_send_timeout", "grpc_read_timeout", "keepalive_timeout"}
 	}
 	var missing []string
 	for _, name := range names {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/moby/spdystream/spdy"
 )
 
 // clusterHandler is the Kubernetes API behind a proxy that asks for
@@ -59,6 +61,29 @@ func watch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// spdyCat answers pings, and gives standard input back.
+func spdyCat(c io.ReadWriter) {
+	f, err := spdy.NewFramer(c, c)
+	if err != nil {
+		return
+	}
+	for {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			return
+		}
+		switch frame := frame.(type) {
+		case *spdy.PingFrame:
+			err = f.WriteFrame(frame)
+		case *spdy.DataFrame:
+			err = f.WriteFrame(&spdy.DataFrame{StreamId: spdyStdout, Data: frame.Data})
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
 // exec upgrades, answers pings of SPDY, and gives back what WebSockets send.
 func exec(w http.ResponseWriter, r *http.Request) {
 	up := r.Header.Get("Upgrade")
@@ -74,7 +99,10 @@ func exec(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n", up)
 	if up != "websocket" {
 		fmt.Fprint(c, "\r\n")
-		_, _ = io.Copy(c, rw)
+		spdyCat(struct {
+			io.Reader
+			io.Writer
+		}{rw, c})
 		return
 	}
 	fmt.Fprint(c, "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n")

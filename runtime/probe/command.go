@@ -21,7 +21,8 @@ import (
 type flags struct {
 	grpc, proxyPath, proxyProtocol string
 	connect, skip                  []string
-	bundle, tokenFile, caFile, pod string
+	bundle, caFile, pod            string
+	tokenFile, agentTokenFile      string
 	wait, timeout                  time.Duration
 	idle                           bool
 	format                         cli.Format
@@ -42,7 +43,8 @@ depend on it are skipped. The last lines say what it comes to.
 Without a token nothing is asked that needs one. With the bearer token of a
 kubeconfig in --token-file, which is never printed and goes only over TLS whose
 certificate holds, a cluster is asked through the proxy, too; with --pod, exec
-runs "true" there, and --idle "cat".
+runs "true" there, and --idle "cat". An agent's own token in --agent-token-file is
+for --idle alone, and registers no agent.
 
 Before DNS moves, --connect-to says where the new balancer is. With --bundle, URL
 and --grpc may be left out: the bundle's manifest has the names.`,
@@ -61,6 +63,7 @@ and --grpc may be left out: the bundle's manifest has the names.`,
 	f.StringArrayVar(&o.connect, "connect-to", nil, "connect to ADDRESS[:PORT] instead of what the name resolves to; NAME=ADDRESS for one name only; may be repeated")
 	f.StringVar(&o.bundle, "bundle", "", "take names from this bundle's manifest, and name the line of its files that is to blame")
 	f.StringVar(&o.tokenFile, "token-file", "", "bearer token of the proxy, as a kubeconfig has it (ci:AGENT:TOKEN)")
+	f.StringVar(&o.agentTokenFile, "agent-token-file", "", "an agent's own token: with --idle, gRPC streams that kas has answered are watched, too")
 	f.StringVar(&o.caFile, "ca-file", "", "CA certificates to trust, instead of the system's")
 	f.StringVar(&o.proxyProtocol, "proxy-protocol", "", "send a PROXY header, v1 or v2, as the balancer in front would")
 	f.StringVar(&o.pod, "pod", "", "a pod to exec into, NAMESPACE/NAME; needs --token-file")
@@ -204,15 +207,12 @@ func (f flags) files(o *Options) error {
 			return cli.Usage("--pod needs --token-file")
 		}
 	}
-	if f.tokenFile != "" {
-		data, err := os.ReadFile(f.tokenFile)
-		if err != nil {
-			return cli.Usage("--token-file: %v", err)
-		}
-		// The text itself must not show up in a message.
-		if o.Token = strings.TrimSpace(string(data)); o.Token == "" || strings.ContainsFunc(o.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return cli.Usage("--token-file %s: it must hold one token and nothing else", f.tokenFile)
-		}
+	var err error
+	if o.Token, err = readToken("--token-file", f.tokenFile); err != nil {
+		return err
+	}
+	if o.AgentToken, err = readToken("--agent-token-file", f.agentTokenFile); err != nil {
+		return err
 	}
 	if f.caFile != "" {
 		data, err := os.ReadFile(f.caFile)
@@ -225,12 +225,28 @@ func (f flags) files(o *Options) error {
 		}
 	}
 	if f.bundle != "" {
-		var err error
 		if o.Bundle, err = ReadBundle(f.bundle); err != nil {
 			return cli.Usage("--bundle: %v", err)
 		}
 	}
 	return nil
+}
+
+// readToken reads a file with a token; "" where none is named. The text itself
+// must not show up in a message.
+func readToken(flag, file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", cli.Usage("%s: %v", flag, err)
+	}
+	token := strings.TrimSpace(string(data))
+	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", cli.Usage("%s %s: it must hold one token and nothing else", flag, file)
+	}
+	return token, nil
 }
 
 // parseURL reads an address with one of the schemes.

@@ -76,8 +76,13 @@ func (e *endpoint) call(ctx context.Context, alpn []string, body io.Reader) repl
 func (e *endpoint) unary(ctx context.Context, alpn []string, message []byte) reply {
 	ctx, cancel := context.WithTimeout(ctx, e.s.o.Timeout)
 	defer cancel()
+	return e.call(ctx, alpn, bytes.NewReader(framed(message)))
+}
+
+// framed is a message as gRPC sends it.
+func framed(message []byte) []byte {
 	head := []byte{0, byte(len(message) >> 24), byte(len(message) >> 16), byte(len(message) >> 8), byte(len(message))}
-	return e.call(ctx, alpn, bytes.NewReader(append(head, message...)))
+	return append(head, message...)
 }
 
 // kas says whether the reply is one that kas gives to a call without a token.

@@ -30,7 +30,10 @@ const (
 	CheckExecSPDY       ID = "exec-spdy"
 	CheckIdleWebSocket  ID = "idle-websocket"
 	CheckIdleGRPC       ID = "idle-grpc"
-	CheckIdleUpgrade    ID = "idle-upgrade"
+	CheckIdleAnswer     ID = "idle-grpc-answer"
+	CheckIdleHTTP       ID = "idle-http"
+	CheckIdleExecWS     ID = "idle-exec-websocket"
+	CheckIdleExecSPDY   ID = "idle-exec-spdy"
 )
 
 // Layer is the part of the way that a check is about.
@@ -70,7 +73,8 @@ var placed = [...]struct {
 	{CheckStreaming, LayerStreaming},
 	{CheckBody, LayerBody},
 	{CheckExecWebSocket, LayerUpgrade}, {CheckExecSPDY, LayerUpgrade},
-	{CheckIdleWebSocket, LayerIdle}, {CheckIdleGRPC, LayerIdle}, {CheckIdleUpgrade, LayerIdle},
+	{CheckIdleWebSocket, LayerIdle}, {CheckIdleGRPC, LayerIdle}, {CheckIdleAnswer, LayerIdle},
+	{CheckIdleHTTP, LayerIdle}, {CheckIdleExecWS, LayerIdle}, {CheckIdleExecSPDY, LayerIdle},
 }
 
 // IDs lists all checks.
@@ -95,7 +99,7 @@ func (id ID) Layer() Layer {
 // grpc says whether the check makes a call as agents do.
 func (id ID) grpc() bool {
 	switch id {
-	case CheckGRPC, CheckGRPCNoALPN, CheckGRPCHTTP1, CheckGRPCBody, CheckIdleGRPC:
+	case CheckGRPC, CheckGRPCNoALPN, CheckGRPCHTTP1, CheckGRPCBody, CheckIdleGRPC, CheckIdleAnswer:
 		return true
 	default:
 		return false

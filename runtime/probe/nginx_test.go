@@ -104,7 +104,7 @@ func nginxRows() []row {
 		{of: "D46", name: "bodies are limited", change: []string{"location /k8s-proxy/ {\n", "location /k8s-proxy/ {\n client_max_body_size 1m;\n"}, layer: CheckBody, code: codeBody, why: "413", line: "client_max_body_size 1m"},
 		{of: "D46", name: "bodies are limited by default", change: []string{"        client_max_body_size 0;\n", ""}, layer: CheckGRPCBody, code: codeBody, why: "body", line: "location /gitlab.agent. {"},
 		{of: "D33", name: "WebSockets are cut when they are silent", change: []string{"proxy_read_timeout 2h", "proxy_read_timeout 1s"}, with: idle, layer: CheckIdleWebSocket, code: codeIdle, why: "cut after 1", line: "proxy_read_timeout 1s"},
-		{of: "D33", name: "exec is cut when it is silent", change: []string{api, "proxy_pass http://CLUSTER; proxy_read_timeout 1s;"}, with: func(o *Options) { shell(o); idle(o) }, layer: CheckIdleUpgrade, code: codeIdle, why: "cut after 1", line: "proxy_read_timeout 1s"},
+		{of: "D33", name: "exec is cut when it is silent", change: []string{api, "proxy_pass http://CLUSTER; proxy_read_timeout 1s;"}, with: func(o *Options) { shell(o); idle(o) }, layer: CheckIdleHTTP, code: codeIdle, why: "cut after 1", line: "proxy_read_timeout 1s"},
 		{name: "answers are buffered", change: []string{api, "proxy_pass http://CLUSTER;", "proxy_buffering off", "proxy_buffering on"}, with: shell, layer: CheckStreaming, code: codeBuffering, why: "at its end", line: "proxy_buffering on"},
 		{of: "D48", name: "credentials are taken away", change: []string{connection, connection + "        proxy_set_header Authorization '';\n"}, with: shell, layer: CheckRequest, code: codeDenied, why: "takes the Authorization header away", line: "proxy_set_header Authorization"},
 		{name: "the front's own pages", change: []string{api, api + " proxy_intercept_errors on; error_page 400 401 /error.html;", "location / {\n", "location = /error.html { internal; default_type text/html; return 200 '<html>'; }\n location / {\n"}, layer: CheckProxyPath, code: codeErrorPage, why: "proxy_intercept_errors", line: "error_page"},
@@ -225,7 +225,7 @@ func TestGoodNginx(t *testing.T) {
 	for _, layer := range IDs() {
 		want := "pass"
 		switch layer {
-		case CheckRequest, CheckStreaming, CheckExecWebSocket, CheckExecSPDY, CheckIdleUpgrade:
+		case CheckRequest, CheckStreaming, CheckExecWebSocket, CheckExecSPDY, CheckIdleAnswer, CheckIdleHTTP, CheckIdleExecWS, CheckIdleExecSPDY:
 			want = "skip"
 		case CheckGRPCNoALPN, CheckGRPCHTTP1:
 			want = "warn " + codeGRPCALPN

@@ -34,6 +34,7 @@ type Options struct {
 	Roots         *x509.CertPool    // nil: the system's
 	Development   *x509.Certificate // a CA among Roots that a bundle made for itself; nil: none
 	Token         string            // a bearer token of the proxy, as kubeconfig files have it; never printed
+	AgentToken    string            // an agent's own; never printed
 	Namespace     string            // with Pod
 	Pod           string            // one to exec into; "": none
 	Bundle        *Bundle           // nil: none
@@ -88,7 +89,7 @@ func Run(ctx context.Context, o Options) *Report {
 			if c.Code != "" && o.Bundle != nil {
 				o.Bundle.blame(&c, l.on)
 			}
-			c.scrub(o.Token)
+			c.scrub(o.Token, o.AgentToken)
 			r.Checks = append(r.Checks, c)
 		}
 	}
@@ -164,10 +165,12 @@ func (s *session) untried(ctx context.Context, l planned, broken map[key]string)
 
 // scrub takes the token out of what a server may have sent back, and what
 // would change a terminal.
-func (c *Check) scrub(token string) {
+func (c *Check) scrub(tokens ...string) {
 	for _, text := range []*string{&c.Observed, &c.Why, &c.Fix} {
-		if token != "" {
-			*text = strings.ReplaceAll(*text, token, "[token]")
+		for _, token := range tokens {
+			if token != "" {
+				*text = strings.ReplaceAll(*text, token, "[token]")
+			}
 		}
 		*text = strings.Map(func(r rune) rune {
 			if unicode.IsPrint(r) {

@@ -11,7 +11,10 @@ import (
 	"time"
 )
 
-const needsToken = "needs --token-file"
+const (
+	needsToken = "needs --token-file"
+	needsPod   = "needs --token-file and --pod"
+)
 
 // checkRequest asks the cluster something with credentials.
 func (e *endpoint) checkRequest(ctx context.Context) Check {

@@ -3,7 +3,6 @@ package probe
 import (
 	"net"
 	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -73,7 +72,7 @@ func (s *session) plan() []planned {
 	k := s.kas
 	list := k.connection()
 	add := func(on *endpoint, id ID, needs []ID, check checker) {
-		waits := slices.Contains([]ID{CheckIdleWebSocket, CheckIdleGRPC, CheckIdleUpgrade}, id)
+		waits := id.Layer() == LayerIdle
 		list = append(list, planned{id, on, needs, check, waits})
 	}
 	add(k, CheckHTTP, []ID{CheckTLS}, k.checkHTTP)
@@ -97,7 +96,10 @@ func (s *session) plan() []planned {
 	if s.o.Idle > 0 {
 		add(k, CheckIdleWebSocket, []ID{CheckAgentWebSocket}, k.checkIdleWebSocket)
 		add(s.grpc, CheckIdleGRPC, []ID{CheckGRPC}, s.grpc.checkIdleGRPC)
-		add(k, CheckIdleUpgrade, []ID{CheckRequest, CheckExecWebSocket}, k.checkIdleUpgrade)
+		add(s.grpc, CheckIdleAnswer, []ID{CheckGRPC, CheckChain, CheckCertName, CheckExpiry}, s.grpc.checkIdleAnswer)
+		add(k, CheckIdleHTTP, []ID{CheckRequest}, k.checkIdleHTTP)
+		add(k, CheckIdleExecWS, []ID{CheckRequest, CheckExecWebSocket}, k.checkIdleExecWS)
+		add(k, CheckIdleExecSPDY, []ID{CheckRequest, CheckExecSPDY}, k.checkIdleExecSPDY)
 	}
 	return list
 }

@@ -10,6 +10,7 @@ import (
 	"kasgen/internal/cli"
 	"kasgen/runtime"
 	"kasgen/runtime/probe"
+	"kasgen/scenarios/lab"
 )
 
 // fault is a change of a bundle, and what the probe makes of it.
@@ -25,8 +26,9 @@ type fault struct {
 	line  string // is in the line that is named
 	on    string // the name that it is about; empty: kas.example.com
 	warn  bool
-	token bool // only seen with a token
-	flags []string
+	by    lab.Way // only seen with a token of this agent
+	idle  bool    // only seen by who waits
+	also  []probe.ID
 }
 
 const (
@@ -82,6 +84,7 @@ func passingFaults() []fault {
 		{name: "SPDY is refused", file: edgeFile, old: "            - SPDY/3.1\n", new: "", check: probe.CheckUpSPDY, code: "KAS3221", line: "upgrades:"},
 		{name: "the prefix is taken off", file: edgeFile, old: "          prefix: /k8s-proxy\n", new: "          prefix: /k8s-proxy\n          strip: true\n", check: probe.CheckProxyPath, code: "KAS3217", line: "strip: true"},
 		{name: "kas has another prefix", file: kasFile, old: "url_path_prefix: /k8s-proxy", new: "url_path_prefix: /other", check: probe.CheckProxyPath, code: "KAS3217", line: "url_path_prefix: /other"},
+		{name: "silence is cut", file: haproxyFile, old: "timeout tunnel 2h", new: "timeout tunnel 2s", check: probe.CheckIdleWebSocket, code: "KAS3225", line: "timeout tunnel 2s", idle: true, also: []probe.ID{probe.CheckIdleGRPC}},
 		{name: "kas takes agents by gRPC alone", file: kasFile, old: "    websocket: true\n", new: "", check: probe.CheckAgentWebSocket, code: "KAS3211", line: "listen:"},
 	}
 }
@@ -104,6 +107,7 @@ func streamFaults() []fault {
 		{name: "HTTP/2 is preferred", file: streamFile, old: "ssl_alpn http/1.1 h2", new: "ssl_alpn h2 http/1.1", check: probe.CheckHTTP, code: "KAS3208", line: "ssl_alpn h2 http/1.1"},
 		{name: "no HTTP/2", file: streamFile, old: "ssl_alpn http/1.1 h2", new: "ssl_alpn http/1.1", check: probe.CheckGRPC, code: "KAS3214", line: "ssl_alpn http/1.1"},
 		{name: "an expired certificate", prepare: expired, check: probe.CheckExpiry, code: "KAS3207", line: "ssl_certificate "},
+		{name: "silence is cut", file: streamFile, old: "proxy_timeout 2h;", new: "proxy_timeout 2s;", check: probe.CheckIdleWebSocket, code: "KAS3225", line: "proxy_timeout 2s;", idle: true, also: []probe.ID{probe.CheckIdleGRPC}},
 		{name: "nobody behind the balancer", file: streamFile, old: "server 127.0.0.1:{edge};", new: "server 127.0.0.1:9;", check: probe.CheckHTTP, code: "KAS3209", line: "server 127.0.0.1:9;"},
 	}
 }
@@ -119,6 +123,9 @@ func twoNameFaults() []fault {
 		{name: "agents' calls are refused", file: haproxyFile, old: "path_beg /gitlab.agent.", new: "path_beg /other.", check: probe.CheckGRPC, code: "KAS3214", line: "http-request deny", on: grpcName},
 		{name: "kas's port for gRPC is wrong", file: haproxyFile, old: "server agent-1 127.0.0.1:{agents}", new: "server agent-1 127.0.0.1:9", check: probe.CheckGRPC, code: "KAS3218", line: "server agent-1 127.0.0.1:9", on: grpcName},
 		{name: "another name's certificate", prepare: otherName, check: probe.CheckCertName, code: "KAS3206", line: "certificateFile:"},
+		{name: "silence is cut", file: haproxyFile, old: "timeout tunnel 2h", new: "timeout tunnel 2s", check: probe.CheckIdleWebSocket, code: "KAS3225", line: "timeout tunnel 2s", by: lab.GRPCS, idle: true,
+			also: []probe.ID{probe.CheckIdleHTTP, probe.CheckIdleExecWS, probe.CheckIdleExecSPDY}},
+		{name: "silence of gRPC is cut", file: haproxyFile, old: "timeout server 2h", new: "timeout server 2s", check: probe.CheckIdleGRPC, also: []probe.ID{probe.CheckIdleAnswer}, code: "KAS3225", line: "timeout server 2s", on: grpcName, by: lab.WSS, idle: true},
 	}
 }
 
@@ -129,7 +136,7 @@ func vhostFaults() []fault {
 		{name: "the Connection header is lost", file: nginxFile, old: "        proxy_set_header Connection $connection_upgrade;\n", new: "", check: probe.CheckAgentWebSocket, code: "KAS3211", line: "proxy_pass http://agent;"},
 		{name: "the Connection header closes", file: nginxFile, old: "        default upgrade;", new: "        default close;", check: probe.CheckAgentWebSocket, code: "KAS3211", line: "default close;"},
 		{name: "HTTP/1.0 to kas", file: nginxFile, old: "        proxy_http_version 1.1;\n", new: "", check: probe.CheckAgentWebSocket, code: "KAS3211", line: "proxy_pass http://agent;"},
-		{name: "answers are buffered", file: nginxFile, old: "proxy_buffering off;", new: "proxy_buffering on;", check: probe.CheckStreaming, code: "KAS3223", line: "proxy_buffering on;", token: true},
+		{name: "answers are buffered", file: nginxFile, old: "proxy_buffering off;", new: "proxy_buffering on;", check: probe.CheckStreaming, code: "KAS3223", line: "proxy_buffering on;", by: lab.WSS},
 		{name: "bodies are limited", file: nginxFile, old: "client_max_body_size 0;", new: "client_max_body_size 1m;", every: true, check: probe.CheckBody, code: "KAS3224", line: "client_max_body_size 1m;"},
 		{name: "gRPC goes on as HTTP/1.1", file: nginxFile, old: "grpc_pass grpc://agent;", new: "proxy_pass http://agent;", check: probe.CheckGRPC, code: "KAS3214", line: "proxy_pass http://agent;", on: grpcName},
 		{name: "no HTTP/2", file: nginxFile, old: " ssl http2", new: " ssl", every: true, check: probe.CheckGRPC, code: "KAS3214", line: "listen 127.0.0.1:{front} ssl;", on: grpcName},
@@ -144,8 +151,12 @@ func vhostFaults() []fault {
 		{name: "another name's certificate", prepare: otherName, check: probe.CheckCertName, code: "KAS3206", line: "ssl_certificate "},
 		{name: "an expired certificate", prepare: expired, check: probe.CheckExpiry, code: "KAS3207", line: "ssl_certificate "},
 		{name: "kas has another prefix", file: kasFile, old: "url_path_prefix: /k8s-proxy", new: "url_path_prefix: /other", check: probe.CheckProxyPath, code: "KAS3217", line: "url_path_prefix: /other"},
+		{name: "silence is cut", file: nginxFile, old: "proxy_read_timeout 2h;", new: "proxy_read_timeout 2s;", check: probe.CheckIdleWebSocket, code: "KAS3225", line: "proxy_read_timeout 2s;", by: lab.GRPCS, idle: true,
+			also: []probe.ID{probe.CheckIdleHTTP, probe.CheckIdleExecWS}},
+		{name: "a silent gRPC request is cut", file: nginxFile, old: "client_body_timeout 2h;", new: "client_body_timeout 2s;", every: true, check: probe.CheckIdleGRPC, code: "KAS3225", line: "client_body_timeout 2s;", on: grpcName, idle: true},
+		{name: "a silent gRPC answer is cut", file: nginxFile, old: "grpc_read_timeout 2h;", new: "grpc_read_timeout 2s;", check: probe.CheckIdleAnswer, code: "KAS3225", line: "grpc_read_timeout 2s;", on: grpcName, by: lab.WSS, idle: true},
 		{name: "everything is redirected", file: nginxFile, old: "            proxy_pass http://agent;\n", new: "            return 301 https://gitlab.example.com/;\n", check: probe.CheckRedirect, code: "KAS3210", line: "location / {"},
-		{name: "credentials are taken away", file: nginxFile, old: "        proxy_set_header X-Real-IP $remote_addr;", new: `        proxy_set_header Authorization "";`, check: probe.CheckRequest, code: "KAS3222", line: "proxy_set_header Authorization", token: true},
+		{name: "credentials are taken away", file: nginxFile, old: "        proxy_set_header X-Real-IP $remote_addr;", new: `        proxy_set_header Authorization "";`, check: probe.CheckRequest, code: "KAS3222", line: "proxy_set_header Authorization", by: lab.WSS},
 	}
 }
 
@@ -155,6 +166,9 @@ func packagedFaults() []fault {
 		{name: "the prefix is not taken off", file: nginxFile, old: "            proxy_pass http://kubernetes-api/;\n        }\n\n        # agents", new: "            proxy_pass http://kubernetes-api;\n        }\n\n        # agents", check: probe.CheckUpWebSocket, code: "KAS3217", line: "proxy_pass http://kubernetes-api;"},
 		{name: "kas has a prefix", file: kasFile, old: "url_path_prefix: /\n", new: "url_path_prefix: /k8s-proxy\n", check: probe.CheckProxyPath, code: "KAS3217", line: "url_path_prefix: /k8s-proxy"},
 		{name: "no location for gRPC", file: nginxFile, old: "location /gitlab.agent. {", new: "location /gitlab.agents. {", check: probe.CheckGRPC, code: "KAS3214", line: "proxy_pass http://agent;"},
+		{name: "silence is cut", file: nginxFile, old: "proxy_read_timeout 2h;", new: "proxy_read_timeout 2s;", check: probe.CheckIdleWebSocket, code: "KAS3225", line: "proxy_read_timeout 2s;", by: lab.GRPCS, idle: true,
+			also: []probe.ID{probe.CheckIdleHTTP, probe.CheckIdleExecWS, probe.CheckIdleExecSPDY}},
+		{name: "a silent gRPC answer is cut", file: nginxFile, old: "grpc_read_timeout 2h;", new: "grpc_read_timeout 2s;", check: probe.CheckIdleAnswer, code: "KAS3225", line: "grpc_read_timeout 2s;", by: lab.WSS, idle: true},
 		{name: "the path without its slash", file: nginxFile, old: "location = /k8s-proxy {", new: "location = /k8s-proxies {", check: probe.CheckRedirect, code: "KAS3210", line: "location /k8s-proxy/ {", warn: true},
 		{name: "the body of gRPC is limited", file: nginxFile, old: "            grpc_pass grpc://agent;", new: "            client_max_body_size 1m; grpc_pass grpc://agent;", check: probe.CheckGRPCBody, code: "KAS3224", line: "client_max_body_size 1m;"},
 	}
@@ -185,8 +199,12 @@ func (f fault) try(t *testing.T, front runtime.Programs, b spoiled) {
 	if f.prepare != nil {
 		f.prepare(t, w)
 	}
-	w.start(t, !f.token)
-	r, code := w.probe(t, f.flags...)
+	w.start(t, f.by == "")
+	var flags []string
+	if f.idle {
+		flags = []string{"--idle", "--wait", "4s"}
+	}
+	r, code := w.probe(t, f.by, flags...)
 	defer func() {
 		if t.Failed() {
 			show(t, r)
@@ -203,6 +221,7 @@ func (f fault) try(t *testing.T, front runtime.Programs, b spoiled) {
 	if on == "" {
 		on = "kas.example.com"
 	}
+	f.everywhere(t, r, line)
 	for _, c := range r.Checks {
 		if c.Result != probe.Fail && !(f.warn && c.Result == probe.Warn && c.Code != "KAS3215") {
 			continue
@@ -210,19 +229,38 @@ func (f fault) try(t *testing.T, front runtime.Programs, b spoiled) {
 		if c.ID != f.check || c.Code != f.code || c.Name != on {
 			t.Errorf("%s of %s, %s; want %s of %s, %s", c.ID, c.Name, c.Code, f.check, on, f.code)
 		}
-		if c.At == nil {
-			t.Fatalf("no line is named, want one with %q", line)
-		}
-		data, err := os.ReadFile(c.At.File)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if named := strings.Split(string(data), "\n")[c.At.Line-1]; !strings.Contains(named, line) {
-			t.Errorf("the line named is %v %q (%s), want one with %q", c.At, named, c.Line, line)
-		}
+		names(t, c, line)
 		return
 	}
 	t.Error("nothing is found")
+}
+
+// everywhere looks for the other checks that fail for the same reason.
+func (f fault) everywhere(t *testing.T, r *probe.Report, line string) {
+	t.Helper()
+	for _, id := range f.also {
+		c, ok := r.Check(id)
+		if !ok || c.Result != probe.Fail || c.Code != f.code {
+			t.Errorf("%s: %s %s, want a failure by %s", id, c.Result, c.Code, f.code)
+			continue
+		}
+		names(t, c, line)
+	}
+}
+
+// names holds a check to the line that it names.
+func names(t *testing.T, c probe.Check, line string) {
+	t.Helper()
+	if c.At == nil {
+		t.Fatalf("%s: no line is named, want one with %q", c.ID, line)
+	}
+	data, err := os.ReadFile(c.At.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if named := strings.Split(string(data), "\n")[c.At.Line-1]; !strings.Contains(named, line) {
+		t.Errorf("%s: the line named is %v %q (%s), want one with %q", c.ID, c.At, named, c.Line, line)
+	}
 }
 
 // spoil changes the file, and returns the text of the line that is to be named.

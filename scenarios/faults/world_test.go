@@ -90,9 +90,9 @@ func (w *world) start(t *testing.T, alone bool) {
 	w.lab = l
 }
 
-// probe calls the command: all that it is told of names, paths and the CA is
-// the bundle.
-func (w *world) probe(t *testing.T, more ...string) (*probe.Report, int) {
+// probe calls the command, with tokens of an agent if there is one: all that it
+// is told of names, paths and the CA is the bundle.
+func (w *world) probe(t *testing.T, by lab.Way, more ...string) (*probe.Report, int) {
 	t.Helper()
 	args := []string{"probe", "--bundle", w.dir, "--format", "json"}
 	for _, name := range []string{"kas.example.com", "kas-grpc.example.com"} {
@@ -100,9 +100,10 @@ func (w *world) probe(t *testing.T, more ...string) (*probe.Report, int) {
 			args = append(args, "--connect-to", name+"="+at)
 		}
 	}
-	if len(w.lab.Agents) > 0 {
-		a := w.lab.Agents[0]
-		args = append(args, "--token-file", secret(t, w.lab.Bearer(a)), "--pod", cluster.Namespace+"/"+cluster.Pod)
+	for _, a := range w.lab.Agents {
+		if a.Way == by {
+			args = append(args, "--token-file", secret(t, w.lab.Bearer(a)), "--agent-token-file", secret(t, a.Token()), "--pod", cluster.Namespace+"/"+cluster.Pod)
+		}
 	}
 	var out, errs bytes.Buffer
 	streams := cli.IO{In: &bytes.Buffer{}, Out: &out, Err: &errs}
