@@ -14,6 +14,7 @@ import (
 	// The roots of CAs, for an image that has nothing but this program.
 	_ "golang.org/x/crypto/x509roots/fallback"
 
+	"kasgen/chart"
 	"kasgen/generator"
 	"kasgen/internal/cli"
 	"kasgen/internal/manual"
@@ -24,7 +25,7 @@ import (
 
 // targets lists the rooms that take a topology to somebody's installer.
 func targets() []generator.Target {
-	return []generator.Target{omnibus.Target()}
+	return []generator.Target{omnibus.Target(), chart.Target()}
 }
 
 // commands lists every room's commands.
@@ -33,6 +34,7 @@ func commands(streams cli.IO) []*cobra.Command {
 		generator.Commands(streams, targets()...),
 		runtime.Commands(streams),
 		scenarios.Commands(streams),
+		chart.Commands(streams),
 		manual.Commands(streams),
 	)
 }

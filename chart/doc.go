@@ -1,4 +1,5 @@
-// Package chart owns what kasgen knows of GitLab's Helm chart. It has no
-// target yet: topology A stands before a chart's kas with kas.kind gitlab and
-// an external balancer. It must not know Omnibus.
+// Package chart owns what kasgen knows of GitLab's Helm chart: its keys by
+// version, the values that make it a topology, and the image of the edge. It
+// must not know Omnibus. Its law: a key that the chart would take in silence and
+// do nothing about is never written.
 package chart

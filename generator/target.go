@@ -74,6 +74,14 @@ func (s *Source) AddTargets(cmd *cobra.Command, targets []Target) {
 	cli.Complete(cmd, "target", func() []string { return names })
 }
 
+// For gives cmd one target, which it renders for without being told, and that
+// target's flags.
+func (s *Source) For(cmd *cobra.Command, t Target) {
+	flags := pflag.NewFlagSet(t.Name, pflag.ContinueOnError)
+	s.target = choice{name: t.Name, targets: []chosenTarget{{Target: t, flags: flags, render: t.Renderer(flags)}}}
+	cmd.Flags().AddFlagSet(flags)
+}
+
 // chosen is the target that was told, or nil for the plain one.
 func (c *choice) chosen() (*chosenTarget, error) {
 	names := []string{Plain}

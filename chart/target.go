@@ -1,0 +1,60 @@
+package chart
+
+import (
+	"github.com/spf13/pflag"
+
+	"kasgen/chart/inventory"
+	"kasgen/chart/values"
+	"kasgen/generator"
+	"kasgen/generator/bundle"
+	"kasgen/generator/spec"
+	"kasgen/internal/cli"
+	"kasgen/internal/diag"
+)
+
+// Name is how the target is asked for.
+const Name = "chart"
+
+// ValuesPath is the file that helm is given with -f.
+const ValuesPath = "values.kas.yaml"
+
+// example stands in for a missing kasgen.yaml.
+const example = `apiVersion: kasgen/v1
+topology: A
+gitlab:
+  url: https://gitlab.example.com
+names:
+  kas: kas.gitlab.example.com
+`
+
+// Target is GitLab's Helm chart as `kasgen render` knows it.
+func Target() generator.Target {
+	return generator.Target{Name: Name, Example: example, Defaults: defaults, Renderer: func(flags *pflag.FlagSet) generator.Renderer {
+		version := flags.String("chart-version", "", "version of GitLab's chart, as in 9.9")
+		return func(f generator.Facts) ([]bundle.File, diag.Findings, error) {
+			if *version == "" {
+				return nil, nil, cli.Usage("name the version of GitLab's chart with --chart-version")
+			}
+			v, err := inventory.ParseVersion(*version)
+			if err != nil {
+				return nil, nil, cli.Usage("--chart-version: %v", err)
+			}
+			keys, err := inventory.Of(v)
+			if err != nil {
+				return nil, nil, cli.Usage("--chart-version: %v", err)
+			}
+			text, findings, err := values.Make(f, keys)
+			if err != nil || findings.Failed() {
+				return nil, findings, err
+			}
+			return []bundle.File{{Path: ValuesPath, Data: text}}, findings, nil
+		}
+	}}
+}
+
+// defaults is what a kasgen.yaml leaves out where the chart runs kas.
+func defaults(s *spec.Spec, written func(field string) bool) {
+	if !written("kas.kind") {
+		s.KAS.Kind = spec.KASExternal
+	}
+}

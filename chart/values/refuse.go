@@ -1,0 +1,50 @@
+package values
+
+import (
+	"fmt"
+	"net"
+
+	"kasgen/generator/spec"
+	"kasgen/internal/diag"
+)
+
+// Codes of what the chart cannot follow.
+const (
+	CodeGRPC   = "KAS6001" // gRPC has no way through this version's Ingress
+	CodePort   = "KAS6002" // a listener of kas is not at the chart's port
+	CodeKind   = "KAS6003" // kas is somebody else's
+	CodeStrip  = "KAS6004" // the prefix is taken off before kas
+	CodePrefix = "KAS6005" // a prefix that the chart's Ingress cannot have
+	CodeExtras = "KAS6006" // the topology needs objects that the chart has not
+)
+
+func (m *making) finding(severity diag.Severity, code, field, what, why, fix string) {
+	m.findings.Add(diag.Finding{Code: code, Severity: severity, Pos: m.At(field), Field: field, What: what, Why: why, Fix: fix})
+}
+
+// refuse finds what no value can say.
+func (m *making) refuse() {
+	k := m.Spec.KAS
+	if k.Kind == spec.KASEmbedded {
+		m.finding(diag.Error, CodeKind, "kas.kind", "kas.kind is embedded", "the chart runs GitLab's own kas", "leave kas.kind out, or write external")
+	}
+	if k.StripPrefix {
+		m.finding(diag.Error, CodeStrip, "kas.stripPrefix", "kas.stripPrefix is true", "the chart tells kas its prefix, so that a path without it is answered with 404", "leave it out")
+	}
+	for _, l := range []struct{ field, address, port string }{
+		{"kas.listen.agent", k.Listen.Agent, "8150"},
+		{"kas.listen.kubernetesAPI", k.Listen.KubernetesAPI, "8154"},
+	} {
+		if _, port, err := net.SplitHostPort(l.address); err == nil && port != l.port {
+			m.finding(diag.Error, CodePort, l.field, fmt.Sprintf("%s is %s", l.field, l.address),
+				"the release's Service has kas at port "+l.port, "leave it out")
+		}
+	}
+	if t := m.Topology; t.Edge != nil || t.Names.GRPC != nil {
+		m.finding(diag.Warning, CodeExtras, "topology", "values alone are not topology "+t.Name,
+			"the chart has no object for a TCP balancer, an edge or a second name", "make those beside the release: a Service of type LoadBalancer, the edge, a route for the name for gRPC")
+	}
+	if k.PathPrefix == "/" {
+		m.finding(diag.Error, CodePrefix, "kas.pathPrefix", "kas.pathPrefix is /", "the chart's paths for agents and for the Kubernetes API would be one", "write a path below it, as /k8s-proxy")
+	}
+}
