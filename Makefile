@@ -12,7 +12,11 @@ E2E := ./scenarios/e2e
 E2E_PACKAGES := etcd-server containerd runc busybox-static haproxy nginx libnginx-mod-stream
 PACKAGES := haproxy nginx libnginx-mod-stream groff-base ruby systemd
 
-.PHONY: build demo test programs e2e tools lint vet bench fuzz generate man completion image clean
+# Suites that print a count of their own, which belongs into every log.
+SUITES := ./scenarios/conformance ./scenarios/suite
+COUNTED := ^(conformance|h2spec|interop):
+
+.PHONY: build demo test conformance programs e2e tools lint vet bench fuzz generate man completion image clean
 
 build: ## the kasgen binary
 	$(GO) build -trimpath -o kasgen .
@@ -24,7 +28,14 @@ tools: ## what tests need from Debian's packages
 	@.ci/tools $(PACKAGES)
 
 test: tools vet ## every test, with the race detector
-	$(GO) test -race -p $(P) -timeout 20m $(V) ./...
+	@failed=0; \
+	$(GO) test -race -p $(P) -timeout 20m $(V) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(SUITES))") || failed=1; \
+	GO="$(GO)" COUNTED='$(COUNTED)' .ci/suites -race -p $(P) -timeout 20m $(SUITES) || failed=1; \
+	exit $$failed
+
+conformance: ## every behaviour on the embedded and the real nginx and HAProxy
+	@.ci/tools haproxy nginx libnginx-mod-stream
+	@GO="$(GO)" COUNTED='$(COUNTED)' .ci/suites ./scenarios/conformance
 
 programs: ## Kubernetes' programs for e2e, built from source into the user's cache unless they are there
 	$(GO) run ./scenarios/lab/kubernetes/programs

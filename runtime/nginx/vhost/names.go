@@ -29,7 +29,11 @@ func (n *names) put(s *server, twice func(name string)) {
 	if n.exact == nil {
 		n.exact, n.suffix, n.prefix = map[string]*server{}, map[string]*server{}, map[string]*server{}
 	}
-	for _, w := range s.names {
+	words := s.names
+	if len(words) == 0 {
+		words = []serverName{{}} // nginx's default is the empty name
+	}
+	for _, w := range words {
 		if w.pattern != nil {
 			n.patterns = append(n.patterns, namePattern{re: w.pattern, to: s})
 			continue
@@ -54,7 +58,8 @@ func (n *names) put(s *server, twice func(name string)) {
 	}
 }
 
-// find is the server with a name, nil if none has it.
+// find is the server with a name, nil if none has it. The empty name is that of
+// a request without one.
 func (n *names) find(host string, matched func(*regexp.Regexp, []string)) *server {
 	if s := n.exact[host]; s != nil {
 		return s

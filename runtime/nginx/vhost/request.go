@@ -103,8 +103,8 @@ func (q *request) begin() step {
 			return q.bad(http.StatusBadRequest)
 		}
 		q.host = host
-		q.chooseByHost()
 	}
+	q.chooseByHost()
 	if q.largeHead() {
 		return q.bad(statusHeadTooLarge)
 	}

@@ -1,0 +1,200 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"kasgen/internal/nginxconf"
+	"kasgen/runtime/haproxy"
+	"kasgen/runtime/host"
+	"kasgen/runtime/native"
+	"kasgen/runtime/nginx"
+)
+
+// kind is a file format, by the name of the program that it is for.
+type kind string
+
+const (
+	nginxKind   kind = "nginx"
+	haproxyKind kind = "HAProxy"
+)
+
+func kinds() []kind { return []kind{nginxKind, haproxyKind} }
+
+// file is what a configuration of the kind is called.
+func (k kind) file() string {
+	if k == nginxKind {
+		return "nginx.conf"
+	}
+	return "haproxy.cfg"
+}
+
+func (k kind) program() native.Kind { return native.Kind(strings.ToLower(string(k))) }
+
+func kindOf(file string) (kind, bool) {
+	for _, k := range kinds() {
+		if k.file() == file {
+			return k, true
+		}
+	}
+	return "", false
+}
+
+// front runs a file.
+type front struct {
+	kind     kind
+	embedded bool
+}
+
+func (f front) String() string {
+	if f.embedded {
+		return "embedded " + string(f.kind)
+	}
+	return string(f.kind)
+}
+
+// running is a front with a file.
+type running interface {
+	// reload makes it read its file again, and returns when the new one
+	// serves.
+	reload(ctx context.Context) error
+	stop() error
+}
+
+// start runs the file at path, which names binds to listen on.
+func (f front) start(ctx context.Context, path string, binds []string, log *slog.Logger) (running, error) {
+	if f.embedded {
+		return startEmbedded(ctx, f.kind, path, log)
+	}
+	return startNative(ctx, f.kind, path, binds, log)
+}
+
+// role is a configuration that serves in this process.
+type role interface {
+	Serve(ctx context.Context) error
+	Retire()
+}
+
+type embedded struct {
+	kind    kind
+	path    string
+	sockets *host.Sockets
+	host    *host.Host
+	ctx     context.Context
+	cancel  context.CancelFunc
+	now     role
+	work    sync.WaitGroup
+	mu      sync.Mutex
+	errs    []error
+}
+
+func startEmbedded(ctx context.Context, k kind, path string, log *slog.Logger) (running, error) {
+	e := &embedded{kind: k, path: path, sockets: host.NewSockets()}
+	e.host = e.sockets.Host(host.Machine(log), "")
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	if err := e.reload(ctx); err != nil {
+		e.cancel()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *embedded) reload(ctx context.Context) error {
+	r, err := e.load(ctx)
+	if err != nil {
+		e.sockets.Forget()
+		return err
+	}
+	e.sockets.Commit()
+	e.work.Go(func() {
+		if err := r.Serve(e.ctx); err != nil {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.errs = append(e.errs, err)
+		}
+	})
+	if e.now != nil {
+		e.now.Retire()
+	}
+	e.now = r
+	return nil
+}
+
+func (e *embedded) load(ctx context.Context) (role, error) {
+	data, err := os.ReadFile(e.path)
+	if err != nil {
+		return nil, err
+	}
+	if e.kind == haproxyKind {
+		c, err := haproxy.Load(e.path, data)
+		if err != nil {
+			return nil, err
+		}
+		return c.New(e.ctx, e.host)
+	}
+	c, err := nginx.Load(e.path, data, nginxconf.Source{ReadFile: os.ReadFile, Glob: filepath.Glob})
+	if err != nil {
+		return nil, err
+	}
+	c.Bound(time.Second)
+	return c.New(e.ctx, e.host)
+}
+
+func (e *embedded) stop() error {
+	e.cancel()
+	e.work.Wait()
+	return errors.Join(e.errs...)
+}
+
+type process struct {
+	*native.Process
+	binds []string
+	path  string
+}
+
+func startNative(ctx context.Context, k kind, path string, binds []string, log *slog.Logger) (running, error) {
+	c := native.Config{Kind: k.program(), Path: path, Binds: binds, Stream: k == nginxKind}
+	p, err := native.Find(c, filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Check(ctx); err != nil {
+		return nil, err
+	}
+	x, err := p.Start(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	return &process{Process: x, binds: binds, path: path}, nil
+}
+
+func (p *process) reload(ctx context.Context) error { return p.Reload(ctx) }
+
+func (p *process) stop() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // nothing to wait for
+	return p.Drain(ctx)
+}
+
+// freeAddress is an address of loopback that nobody listens on now. Each has an
+// IP address of its own: two fronts that got the same port would otherwise
+// share it unnoticed, for HAProxy listens with SO_REUSEPORT. All are equally
+// long, as are the ports that the system chooses, so that a transcript's
+// Content-Length does not depend on them.
+func freeAddress(n int) (string, error) {
+	ip := net.IPv4(127, byte(100+n/22500%150), byte(100+n/150%150), byte(100+n%150))
+	l, err := net.Listen("tcp", net.JoinHostPort(ip.String(), "0"))
+	if err != nil {
+		return "", fmt.Errorf("looking for a free address: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
