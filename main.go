@@ -35,6 +35,7 @@ func commands(streams cli.IO) []*cobra.Command {
 		runtime.Commands(streams),
 		scenarios.Commands(streams),
 		chart.Commands(streams),
+		omnibus.Commands(streams),
 		manual.Commands(streams),
 	)
 }

@@ -98,6 +98,17 @@ func writeUnits(streams cli.IO, dir string, o unitsOptions) error {
 	return placeUnits(streams, files, o)
 }
 
+// Units are the systemd units of the bundle in dir, as o places it. A bundle
+// that nothing of kasgen runs has none.
+func Units(dir string, o units.Options) ([]units.File, error) {
+	b, err := Read(dir, All)
+	if err != nil {
+		return nil, err
+	}
+	o.StateDir = b.Lock.StateDir
+	return units.Render(o, b.services(false, ""))
+}
+
 // readForUnits reads the bundle, without kas where GitLab's is to run it: in one
 // process it cannot be left out.
 func readForUnits(streams cli.IO, dir string, o unitsOptions) (*Bundle, error) {

@@ -1,0 +1,24 @@
+package omnibus
+
+import (
+	"fmt"
+
+	"kasgen/generator/target"
+)
+
+// Refused is the exit code that stops a reconfigure. It is none that a program
+// has by chance: not that of a panic, of a shell or of a signal.
+const Refused = 86
+
+// hookSeconds is how long a hook may take: nginx's and systemd's own limits
+// fit, and nobody takes a package upgrade for hung.
+const hookSeconds = 90
+
+// extension is the file for gitlab-ctl.
+func extension(binary string) ([]byte, error) {
+	return target.Execute("omnibus/extension.rb.tmpl", literal, map[string]string{
+		"Header": "Extension of gitlab-ctl, written by `kasgen omnibus install`.",
+		"Binary": binary, "Bundle": Directory,
+		"Refused": fmt.Sprint(Refused), "Seconds": fmt.Sprint(hookSeconds),
+	})
+}

@@ -1,0 +1,177 @@
+package omnibus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"kasgen/generator/bundle"
+	"kasgen/generator/cost"
+	"kasgen/internal/cli"
+	"kasgen/internal/diag"
+	"kasgen/omnibus/ledger"
+)
+
+// reconfiguration is one run of `kasgen omnibus reconfigure`.
+type reconfiguration struct {
+	options
+	streams      cli.IO
+	check, force bool
+	hook         string
+}
+
+func (r *reconfiguration) run(ctx context.Context) error {
+	switch r.hook {
+	case "", "pre", "post":
+	default:
+		return cli.Usage("--hook %s: it is pre or post", r.hook)
+	}
+	if r.check {
+		if r.hook != "" {
+			return cli.Usage("--check writes nothing, and a hook does")
+		}
+		return (&inspection{options: r.options, streams: r.streams, brief: true}).run()
+	}
+	if r.hook != "" {
+		if text, _, err := r.host.read(gitlabFile); err != nil || !hasLine(text) {
+			fmt.Fprintln(r.streams.Err, "kasgen: gitlab.rb does not read its keys, so nothing is done")
+			return err
+		}
+	}
+	if recovered, err := r.host.recover(); err != nil {
+		return fmt.Errorf("putting back what a run that was ended had begun: %w", err)
+	} else if recovered {
+		fmt.Fprintln(r.streams.Err, "kasgen: what a run that was ended had begun was put back")
+	}
+	if r.hook == "post" {
+		return r.after(ctx)
+	}
+	if err := r.before(ctx); err != nil || r.hook == "pre" {
+		return r.refused(err)
+	}
+	return r.settle(ctx, false, func(what string) { fmt.Fprintln(r.streams.Out, what) })
+}
+
+// before renders and places.
+func (r *reconfiguration) before(ctx context.Context) error {
+	p, err := r.make()
+	if err != nil {
+		return err
+	}
+	if p.findings.Failed() {
+		return p.findings.Err()
+	}
+	if err := said(r.streams, p.findings); err != nil {
+		return err
+	}
+	if p, err = p.withPending(nil, r.force); err != nil {
+		return err
+	}
+	c, changes, err := p.apply(p.note, r.force, func() error { return r.host.nginxAccepts(ctx) })
+	if err != nil {
+		return err
+	}
+	if c.Same() && len(changes) == 0 {
+		fmt.Fprintln(r.streams.Out, "kasgen: nothing is to be changed")
+		return nil
+	}
+	for _, change := range c.Changes {
+		fmt.Fprintf(r.streams.Out, "%-7s %s/%s\n", change.Kind, Directory, change.Path)
+	}
+	for _, change := range changes {
+		if change.Path != r.host.at(pendingFile) {
+			fmt.Fprintf(r.streams.Out, "%-7s %s\n", verb(change), change.Path)
+		}
+	}
+	if len(c.Changes) > 0 {
+		if err := cost.Of(c.Before(), c.After()).WriteText(r.streams.Out); err != nil {
+			return err
+		}
+	}
+	if r.hook == "" && slices.ContainsFunc(c.Changes, func(change bundle.Change) bool { return change.Path == RubyPath }) {
+		fmt.Fprintln(r.streams.Out, "keys of gitlab.rb have changed: run gitlab-ctl reconfigure")
+	}
+	return nil
+}
+
+// refused gives what is proven to be invalid the exit code that stops a
+// reconfigure.
+func (r *reconfiguration) refused(err error) error {
+	found, ok := errors.AsType[diag.Findings](err)
+	if !ok {
+		return err
+	}
+	if err := cli.PrintFindings(r.streams, cli.Text, found); err != nil {
+		return err
+	}
+	if r.hook == "pre" {
+		return cli.Exit{Code: Refused}
+	}
+	return cli.Exit{Code: cli.Failure}
+}
+
+// after reloads what chef's run has made effective, and asks whether kas can be
+// reached. Chef has ended, so that nothing here is a failure of it.
+func (r *reconfiguration) after(ctx context.Context) error {
+	list, _, err := r.host.readPending()
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	err = r.settle(ctx, true, func(what string) { fmt.Fprintln(r.streams.Out, "kasgen: "+what) })
+	if errors.Is(err, errFailed) {
+		fmt.Fprintln(r.streams.Err, "kasgen:", err)
+		return nil
+	}
+	if err != nil || !r.host.real() {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	if err := r.host.run(ctx, r.binary, "probe", "--bundle", Directory, "--timeout", "3s", "--wait", "10s"); err != nil {
+		fmt.Fprintln(r.streams.Err, "kasgen: the way to kas does not pass everything:", err)
+	}
+	return nil
+}
+
+// probeLimit is how long a probe may hold up the end of a reconfigure.
+const probeLimit = 20 * time.Second
+
+// withPending has the note of what is to be reloaded among the changes, if
+// anything is.
+func (p *plan) withPending(more []ledger.Change, force bool) (*plan, error) {
+	c, err := p.bundle.Compare(p.host.bundle())
+	if err != nil {
+		return nil, err
+	}
+	if found := c.Guard(p.host.bundle()); found.Failed() && !force {
+		return nil, found.Err()
+	}
+	units, err := p.changes()
+	if err != nil {
+		return nil, err
+	}
+	var changed []string
+	for _, change := range c.Changes {
+		changed = append(changed, change.Path)
+	}
+	for _, u := range units {
+		changed = append(changed, path.Join(unitsFolder, filepath.Base(u.Path)))
+	}
+	if len(changed) == 0 {
+		return p, nil
+	}
+	note, err := p.pending(changed)
+	p.note = []ledger.Change{note}
+	return p, err
+}
+
+// notEmpty says whether a folder could not be removed because something is in
+// it.
+func notEmpty(err error) bool {
+	return errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST)
+}

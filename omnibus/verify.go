@@ -1,0 +1,185 @@
+package omnibus
+
+import (
+	"fmt"
+	"net"
+	"reflect"
+	"strings"
+
+	"kasgen/generator"
+	"kasgen/generator/spec"
+	"kasgen/internal/diag"
+)
+
+// KAS51xx: settings of gitlab.rb that do not go with a topology.
+const (
+	CodeSecret    = "KAS5101"
+	CodePair      = "KAS5102"
+	CodeKASTLS    = "KAS5103"
+	CodePlainURL  = "KAS5104"
+	CodeNeighbour = "KAS5105"
+	CodeNoNginx   = "KAS5106"
+	CodeOverruled = "KAS5107"
+	CodeExtra     = "KAS5108"
+	CodeNginx     = "KAS5109"
+)
+
+// verify looks at what Omnibus last worked with: faults in it that would end a
+// reconfigure or break what is rendered.
+func verify(f generator.Facts, pkg Package, r *Resolved, vhosts bool) diag.Findings {
+	var fs diag.Findings
+	add := func(severity diag.Severity, code, key, what, why, fix string) {
+		fs.Add(diag.Finding{Code: code, Severity: severity, Pos: diag.Pos{File: r.File}, Field: key, What: what, Why: why, Fix: fix})
+	}
+	secrets(r, add)
+	pairs(f, r, add)
+	if vhosts && r.at("nginx", "enable") == false {
+		add(diag.Error, CodeNoNginx, "nginx['enable']", "Omnibus's nginx is off", "the vhosts of this topology are in it", "set nginx['enable'] = true, or use a topology and balancers without vhosts")
+	}
+	neighbours(f, pkg, r, add)
+	if r.at("gitlab_kas", "extra_config_command") != nil && r.text("gitlab_kas", "extra_config_command") != "" {
+		add(diag.Warning, CodeExtra, "gitlab_kas['extra_config_command']", "kas reads more settings from a command",
+			"they may change listeners and paths, and nobody here sees them", "see that it sets neither agent.listen nor agent.kubernetes_api")
+	}
+	fs.Sort()
+	return fs
+}
+
+type reporter func(severity diag.Severity, code, key, what, why, fix string)
+
+// secrets looks at their length, and never at more.
+func secrets(r *Resolved, add reporter) {
+	for _, s := range []struct {
+		key  string
+		size int
+	}{{"api_secret_key", 32}, {"private_api_secret_key", 32}, {"websocket_token_secret_key", 72}} {
+		if r.at("gitlab_kas", s.key) == nil {
+			continue
+		}
+		if n := r.secret("gitlab_kas", s.key); n != s.size {
+			is := "is not base64"
+			if n >= 0 {
+				is = fmt.Sprintf("has %d bytes", n)
+			}
+			add(diag.Error, CodeSecret, "gitlab_kas['"+s.key+"']", "gitlab_kas['"+s.key+"'] "+is,
+				fmt.Sprintf("Omnibus ends a reconfigure unless it is the base64 of %d bytes", s.size),
+				fmt.Sprintf("remove it from gitlab.rb and /etc/gitlab/gitlab-secrets.json, and Omnibus makes one; or `openssl rand -base64 %d`", s.size))
+		}
+	}
+}
+
+// pairs looks at TLS of kas's own listeners.
+func pairs(f generator.Facts, r *Resolved, add reporter) {
+	has := func(key string) bool { return r.text("gitlab_kas", key) != "" }
+	for _, prefix := range []string{"", "internal_api_", "kubernetes_api_", "private_api_"} {
+		if has(prefix+"certificate_file") != has(prefix+"key_file") {
+			add(diag.Error, CodePair, "gitlab_kas['"+prefix+"certificate_file']", "a listener of kas has a certificate or a key, and not both",
+				"kas does not start", "set gitlab_kas['"+prefix+"certificate_file'] and ['"+prefix+"key_file'], or neither")
+		}
+	}
+	agents, kubernetes := has("certificate_file"), has("kubernetes_api_certificate_file")
+	_, own := packaged(f.Topology, Package{GRPC: true, Limits: true})
+	switch {
+	case agents != kubernetes:
+		add(diag.Error, CodePair, "gitlab_kas['kubernetes_api_certificate_file']", "one of kas's listeners for agents and the Kubernetes API has a certificate, and the other none",
+			"Omnibus's vhost speaks to both as the first one says, and one of them answers 502 or 400", "set both pairs, or neither")
+	case agents && !own:
+		add(diag.Error, CodeKASTLS, "gitlab_kas['certificate_file']", "kas ends TLS itself", "what is rendered before it ends TLS and passes cleartext on, on this machine",
+			"remove gitlab_kas['certificate_file'], ['key_file'] and those of kubernetes_api")
+	}
+}
+
+// neighbours looks for others of GitLab's vhosts on the port that is shared.
+func neighbours(f generator.Facts, pkg Package, r *Resolved, add reporter) {
+	share := f.Spec.LoadBalancer.ShareWithGitLab
+	if !share.Enabled || f.Topology.Front == nil {
+		return
+	}
+	for _, n := range []struct{ url, flat, service string }{
+		{"registry_external_url", "registry_nginx", "registry"},
+		{"pages_external_url", "pages_nginx", "gitlab_pages"},
+	} {
+		address := r.text(n.url)
+		if !strings.HasPrefix(address, "https://") || strings.Contains(strings.TrimPrefix(address, "https://"), ":") {
+			continue // not there, or on another port
+		}
+		key := []string{n.flat, "listen_port"}
+		if pkg.Nested {
+			key = []string{n.service, "nginx", "listen_port"}
+		}
+		if port := fmt.Sprint(r.at(key...)); port != "443" && port != "<nil>" {
+			continue
+		}
+		_, port, err := net.SplitHostPort(share.Address)
+		if err != nil {
+			continue // the spec was checked
+		}
+		fix := "set " + rubyKey(key) + " = " + port
+		if share.ProxyProtocol != spec.ProxyNone {
+			key[len(key)-1] = "proxy_protocol"
+			fix += " and " + rubyKey(key) + " = true"
+		}
+		add(diag.Error, CodeNeighbour, n.url, address+" is on port 443, too", "the TCP balancer takes the port and passes every name but kas's to one address of GitLab's nginx", fix)
+	}
+}
+
+// overruled says which of our keys hold something else after a reconfigure: a
+// later line of gitlab.rb has replaced it.
+func overruled(s settings, r *Resolved) diag.Findings {
+	var fs diag.Findings
+	for _, one := range s.list {
+		got := r.at(one.key...)
+		ok := true
+		switch one.how {
+		case set:
+			ok = fmt.Sprint(got) == fmt.Sprint(one.value) || sameList(got, one.value)
+		case text:
+			t, _ := got.(string)
+			ok = strings.Contains(t, markBegin+"\n"+fmt.Sprint(one.value)+"\n"+markEnd)
+		case list:
+			ok = holds(got, one.value)
+		case off:
+		}
+		if !ok {
+			key := rubyKey(one.key)
+			f := diag.Finding{Code: CodeOverruled, Severity: diag.Warning, Pos: diag.Pos{File: r.File}, Field: key, What: key + " is not what kasgen.rb says",
+				Why: "a line of gitlab.rb below it has another value, which wins", Fix: "remove that line, or move it above the line that reads kasgen.rb"}
+			if u, _ := got.(string); strings.HasPrefix(u, "http://") && strings.HasSuffix(key, "k8s_proxy_url']") {
+				f.Code, f.Severity, f.What, f.Why = CodePlainURL, diag.Error, key+" is an http URL", "kubectl sends no token over http"
+			}
+			fs.Add(f)
+		}
+	}
+	return fs
+}
+
+func sameList(got, want any) bool {
+	list, ok := got.([]any)
+	w, also := want.([]string)
+	if !ok || !also {
+		return false
+	}
+	var texts []string
+	for _, v := range list {
+		texts = append(texts, fmt.Sprint(v))
+	}
+	return reflect.DeepEqual(texts, w)
+}
+
+func holds(got, want any) bool {
+	list, ok := got.([]any)
+	w, also := want.([]string)
+	if !ok || !also {
+		return false
+	}
+	there := map[string]bool{}
+	for _, v := range list {
+		there[fmt.Sprint(v)] = true
+	}
+	for _, v := range w {
+		if !there[v] {
+			return false
+		}
+	}
+	return true
+}
