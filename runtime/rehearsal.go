@@ -192,8 +192,10 @@ func (b *Bundle) shown(ctx context.Context, s *stage, ca *pebble.Server, say fun
 				conn.Close()
 				break
 			}
-			if last == nil || ctx.Err() == nil {
-				last = err // the end of the time is no reason
+			var slow net.Error
+			// The end of the time is no reason; a dial may see it before ctx does.
+			if last == nil || ctx.Err() == nil && (!errors.As(err, &slow) || !slow.Timeout()) {
+				last = err
 			}
 			select {
 			case <-tick.C:
