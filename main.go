@@ -35,9 +35,20 @@ func commands(streams cli.IO) []*cobra.Command {
 		runtime.Commands(streams),
 		scenarios.Commands(streams),
 		chart.Commands(streams),
+		[]*cobra.Command{importCommand(streams)},
 		omnibus.Commands(streams),
 		manual.Commands(streams),
 	)
+}
+
+// importCommand has the rooms that read what runs already.
+func importCommand(streams cli.IO) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "import", Short: "Describe what runs already as a kasgen.yaml", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(omnibus.Imports(streams)...)
+	return cmd
 }
 
 func main() { os.Exit(run()) }

@@ -1,0 +1,102 @@
+package omnibus
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"kasgen/generator/spec"
+	"kasgen/internal/cli"
+	"kasgen/internal/diag"
+	"kasgen/omnibus/importer"
+)
+
+// Imports are the room's commands below `kasgen import`.
+func Imports(streams cli.IO) []*cobra.Command {
+	var o importOptions
+	cmd := &cobra.Command{
+		Use:   "omnibus",
+		Short: "Describe what an Omnibus package runs as a kasgen.yaml",
+		Long: `Import reads the settings that Omnibus last worked with, and prints the
+kasgen.yaml that describes them, with the key of gitlab.rb that each field is
+from. What the description does not say the same of is listed on standard error.
+Nothing is changed, and no secret is printed.`,
+		Example: `  kasgen import omnibus > /etc/gitlab/kasgen.yaml
+  gitlab-ctl show-config | kasgen import omnibus --settings -`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return o.run(streams) },
+	}
+	cmd.Flags().StringVar(&o.settings, "settings", "", "what `gitlab-ctl show-config` printed, or a node's attributes as JSON; - is standard input (default: those of this machine)")
+	cmd.Flags().StringVar(&o.root, "root", "/", "folder that stands for the machine")
+	o.format = cli.Text
+	cli.AddFormat(cmd, &o.format, cli.Text, cli.JSON)
+	return []*cobra.Command{cmd}
+}
+
+type importOptions struct {
+	settings, root string
+	format         cli.Format
+}
+
+// imported is what --format json prints.
+type imported struct {
+	Spec     string          `json:"kasgenYAML"`
+	Lost     []importer.Lost `json:"lost"`
+	Findings diag.Findings   `json:"findings"`
+}
+
+func (o importOptions) run(streams cli.IO) error {
+	r, err := o.read(streams)
+	if err != nil {
+		return cli.Exit{Code: cli.Failure, Err: err}
+	}
+	d, err := importer.Describe(func(key ...string) any {
+		if s, ok := r.at(key...).(string); ok {
+			return unmarked(s)
+		}
+		return r.at(key...)
+	})
+	if err != nil {
+		return cli.Exit{Code: cli.Failure, Err: fmt.Errorf("%s: %w", r.File, err)}
+	}
+	text, err := d.YAML()
+	if err != nil {
+		return cli.Exit{Code: cli.Failure, Err: err}
+	}
+	// What was read may be a combination that kasgen refuses: that is told, and
+	// the description is of use all the same.
+	_, findings := spec.Read("kasgen.yaml", text, nil)
+	if o.format == cli.JSON {
+		return cli.PrintJSON(streams.Out, imported{string(text), append([]importer.Lost{}, d.Lost...), append(diag.Findings{}, findings...)})
+	}
+	if _, err := streams.Out.Write(text); err != nil {
+		return err
+	}
+	for _, l := range d.Lost {
+		if _, err := fmt.Fprintf(streams.Err, "not kept: %s: %s\n  fix: %s\n", l.Key, l.Why, l.Fix); err != nil {
+			return err
+		}
+	}
+	return findings.WriteText(streams.Err)
+}
+
+func (o importOptions) read(streams cli.IO) (*Resolved, error) {
+	if o.settings == "-" {
+		var data bytes.Buffer
+		if _, err := data.ReadFrom(streams.In); err != nil {
+			return nil, err
+		}
+		return ParseResolved("standard input", data.Bytes())
+	}
+	r, err := ReadResolved(o.settings, o.root)
+	if err == nil && r == nil {
+		err = errors.New("no reconfigure has run here that left its settings: give them with --settings, as `gitlab-ctl show-config` prints them")
+	}
+	if errors.Is(err, os.ErrPermission) {
+		err = fmt.Errorf("%w: the settings hold secrets, so only root may read them", err)
+	}
+	return r, err
+}

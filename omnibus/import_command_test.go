@@ -1,0 +1,60 @@
+package omnibus
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"kasgen/internal/cli"
+)
+
+const shown = `Starting Chef
+{"gitlab": {"external_url": "https://gitlab.example.com", "gitlab_kas_external_url": "wss://kas.gitlab.example.com",
+ "gitlab-kas": {"enable": true, "api_secret_key": "c2VjcmV0", "sentry_dsn": "https://sentry.example.com"}}}
+done
+`
+
+// TestImport reads what show-config prints from each place where it may lie.
+func TestImport(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	file := filepath.Join(root, nodes, "here.json")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(shown), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string][]string{"root": {"--root", root}, "file": {"--settings", file}, "input": {"--settings", "-"}} {
+		code, out, errs := runImport(t, args...)
+		for _, want := range []string{"topology: packaged\n", "  # gitlab_kas_external_url\n  kas: kas.gitlab.example.com\n"} {
+			if code != cli.Done || !strings.Contains(out, want) {
+				t.Errorf("%s: exit code %d without %q\n%s%s", name, code, want, out, errs)
+			}
+		}
+		if !strings.Contains(errs, "not kept: gitlab_kas['sentry_dsn']") || strings.Contains(out+errs, "c2VjcmV0") {
+			t.Errorf("%s: %s", name, errs)
+		}
+	}
+	code, out, _ := runImport(t, "--settings", file, "--format", "json")
+	if code != cli.Done || !strings.Contains(out, `"key": "gitlab_kas['sentry_dsn']"`) {
+		t.Errorf("%d %s", code, out)
+	}
+	if code, _, errs := runImport(t, "--root", t.TempDir()); code != cli.Failure || !strings.Contains(errs, "--settings") {
+		t.Errorf("without settings: %d %s", code, errs)
+	}
+}
+
+func runImport(t *testing.T, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	streams := cli.IO{In: strings.NewReader(shown), Out: &o, Err: &e}
+	parent := &cobra.Command{Use: "import"}
+	parent.AddCommand(Imports(streams)...)
+	code = cli.Run(t.Context(), cli.Root(streams, parent), append([]string{"import", "omnibus"}, args...))
+	return code, o.String(), e.String()
+}
