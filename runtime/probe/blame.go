@@ -13,6 +13,9 @@ import (
 func (b *Bundle) blame(c *Check, e *endpoint) {
 	w := b.way(c.asked(e))
 	list := w.unfit(c, b.lock != nil)
+	if c.Code == codeTCP && len(w) > 0 && w[0].from.port != e.port {
+		list = append(list, suspect{w[0].from.at, fmt.Sprintf("clients come to port %s, and this listens on %s", e.port, w[0].from.port)})
+	}
 	for _, h := range w {
 		if h.suspects != nil {
 			list = append(list, h.suspects(c, e)...)

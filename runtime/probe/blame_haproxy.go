@@ -36,7 +36,9 @@ func (p *proxied) suspects(c *Check, e *endpoint) []suspect {
 		if secure {
 			return at(p.bind, "the balancer's ALPN, in its order of preference: "+orNone(after(bind, "alpn")))
 		}
-	case codeHTTP2Only, codeUpgrade, codeWebSocket:
+	case codeHTTP2Only:
+		return firstOf(p.lineWith("server", "proto h2", "in HTTP/2 there are no upgrades"), p.lineWith("server", "", "what answers in HTTP/2"))
+	case codeUpgrade, codeWebSocket:
 		return firstOf(p.lineWith("http-request", "del-header", "a header is taken away"), p.lineWith("server", "proto h2", "in HTTP/2 there are no upgrades"), p.lineWith("http-request", "deny", "requests are refused"))
 	case codeAgentPort:
 		return p.choice()

@@ -137,13 +137,16 @@ func (r reply) explain() Check {
 // grpcAnswered explains an answer in HTTP without a gRPC status.
 func grpcAnswered(a *answer, why, route string) Check {
 	observed := "a call is answered " + a.String()
+	if _, ok := a.kube(); ok && a.status < http.StatusInternalServerError {
+		return failed(codeGRPC, observed, why+": HTTP/2 ends at the front, and the call goes to the port of the Kubernetes API proxy", route)
+	}
 	switch a.status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType:
 		return failed(codeGRPC, observed, why+": a web server answers, there is no route for /gitlab.agent.", route)
 	case http.StatusUpgradeRequired:
 		return failed(codeGRPC, observed, why+": HTTP/2 ends at the front, and the call goes on as HTTP/1.1 to the port that takes WebSockets", route)
 	case http.StatusUnauthorized:
-		return failed(codeGRPC, observed, why+": HTTP/2 ends at the front, and the call goes to the Kubernetes API proxy or to a login", route)
+		return failed(codeGRPC, observed, why+": HTTP/2 ends at the front, and the call goes to a login", route)
 	case 464: // AWS: the target group's protocol version does not fit
 		return failed(codeGRPC, observed, why+": an AWS load balancer whose target group has another protocol version", "set the target group's protocol version to gRPC")
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

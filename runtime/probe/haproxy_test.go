@@ -67,7 +67,7 @@ func haproxyRows() map[string][]row {
 			{name: "the PROXY header is missing", change: []string{" send-proxy-v2", ""}, layer: CheckProxyHeader, code: codeProxy, why: "nothing on the way sends one", line: "server edge-1"},
 			{name: "a PROXY header that the edge does not take", change: []string{"send-proxy-v2", "send-proxy"}, layer: CheckTLS, code: codeTLS, why: "PROXY header", line: "server edge-1"},
 			{name: "a PROXY header is unexpected", change: []string{"EDGE send-proxy-v2", "CLEAR send-proxy-v2"}, layer: CheckTLS, code: codeTLS, why: "PROXY header", line: "server edge-1"},
-			{of: "A7", name: "WebSockets to a listener for gRPC", change: []string{"bind LISTEN", "bind LISTEN ssl crt CERTS/good.pem alpn h2,http/1.1", "EDGE send-proxy-v2", "PLAINGRPC"}, layer: CheckHTTP, code: codeHTTP2Only, why: `\x00\x00\x06\x04`},
+			{of: "A7", name: "WebSockets to a listener for gRPC", change: []string{"bind LISTEN", "bind LISTEN ssl crt CERTS/good.pem alpn h2,http/1.1", "EDGE send-proxy-v2", "PLAINGRPC"}, layer: CheckHTTP, code: codeHTTP2Only, why: `\x00\x00\x06\x04`, line: "server edge-1"},
 			{of: "A9", name: "nobody behind the balancer", change: []string{"EDGE", "DEAD"}, layer: CheckTLS, code: codeTLS, why: "reaches its backend", line: "server edge-1"},
 			{of: "D31", name: "silent streams are cut", change: []string{"timeout tunnel 1h", "timeout tunnel 1s"}, with: idle, layer: CheckIdleWebSocket, code: codeIdle, why: "cut after 1", line: "timeout tunnel 1s"},
 		},
@@ -77,7 +77,7 @@ func haproxyRows() map[string][]row {
 			{name: "h2 is preferred before the edge", change: []string{"http/1.1,h2", "h2,http/1.1"}, layer: CheckHTTP, code: codeALPN, why: "prefer http/1.1", line: "bind "},
 			{name: "h2 alone", change: []string{"http/1.1,h2", "h2"}, layer: CheckHTTP, code: codeALPN, why: "answered as gRPC", line: "bind "},
 			{of: "C26", name: "another certificate", change: []string{"good.pem", "other.pem"}, layer: CheckCertName, code: codeCertName, why: "gitlab.example.com", line: "bind "},
-			{name: "a cleartext port", change: []string{" ssl crt CERTS/good.pem alpn http/1.1,h2", ""}, layer: CheckTLS, code: codeTLS, why: "cleartext", line: "bind "},
+			{of: "C23", name: "a cleartext port", change: []string{" ssl crt CERTS/good.pem alpn http/1.1,h2", ""}, layer: CheckTLS, code: codeTLS, why: "cleartext", line: "bind "},
 		},
 		goodHTTP: {
 			{of: "A4", name: "one backend only", change: []string{"    use_backend api if { path_beg /k8s-proxy }\n", ""}, layer: CheckProxyPath, code: codeAgentPort, why: "8154", line: "default_backend agents"},

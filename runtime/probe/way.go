@@ -30,6 +30,7 @@ type hop struct {
 // listening is how a program takes connections.
 type listening struct {
 	at     diag.Pos
+	port   string
 	proxy  string // the PROXY header that it asks for: "", v1, v2, or any
 	secure bool   // it ends TLS
 	h1     bool   // it takes HTTP/1.1 and nothing else

@@ -24,7 +24,7 @@ func (b *Bundle) edgeHop(takes func(bind string) bool, a asked) *hop {
 func (b *Bundle) edgeListener(i int, a asked) *hop {
 	l := b.edge.Listeners[i]
 	field := fmt.Sprintf("listeners[%d].", i)
-	h := &hop{from: listening{at: b.edgeAt.Pos(field + "proxyProtocol"), secure: l.TLS != nil}}
+	h := &hop{from: listening{at: b.edgeAt.Pos(field + "proxyProtocol"), port: portOf(l.Address), secure: l.TLS != nil}}
 	if l.ProxyProtocol != edgeconf.ProxyNone {
 		h.from.proxy = string(l.ProxyProtocol)
 	}

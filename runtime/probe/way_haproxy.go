@@ -25,7 +25,7 @@ func (b *Bundle) haproxyHop(takes func(bind string) bool, a asked) *hop {
 		return nil
 	}
 	words := p.bind.Values()
-	h := &hop{from: listening{at: p.bind.Words[0].Pos, secure: slices.Contains(words, "ssl")},
+	h := &hop{from: listening{at: p.bind.Words[0].Pos, port: portOf(words[1]), secure: slices.Contains(words, "ssl")},
 		suspects: func(c *Check, e *endpoint) []suspect { return p.suspects(c, e) }}
 	if slices.Contains(words, "accept-proxy") {
 		h.from.proxy = anyHeader

@@ -25,7 +25,7 @@ func (b *Bundle) webHop(takes func(bind string) bool, a asked) *hop {
 	if v == nil {
 		return nil
 	}
-	h := &hop{from: listening{at: v.listen.Name.Pos, secure: v.listening("ssl") != nil}, suspects: v.suspects}
+	h := &hop{from: listening{at: v.listen.Name.Pos, port: portOf(bindOf(v.listen)), secure: v.listening("ssl") != nil}, suspects: v.suspects}
 	if d := v.listening("proxy_protocol"); d != nil {
 		h.from.at, h.from.proxy = d.Name.Pos, anyHeader
 	}
@@ -111,7 +111,7 @@ func (b *Bundle) streamHop(takes func(bind string) bool, a asked) *hop {
 func streamServer(stream, server, listen *nginxconf.Directive, a asked) *hop {
 	l := located{scopes: []*nginxconf.Directive{server, stream}}
 	words := listen.Values()
-	h := &hop{from: listening{at: listen.Name.Pos, secure: slices.Contains(words, "ssl")}}
+	h := &hop{from: listening{at: listen.Name.Pos, port: portOf(bindOf(listen)), secure: slices.Contains(words, "ssl")}}
 	if slices.Contains(words, "proxy_protocol") {
 		h.from.proxy = anyHeader
 	}
