@@ -19,14 +19,28 @@ func (h host) recover() (bool, error) {
 	return h.ledger().Recover(h.unbundle)
 }
 
+// withBundle is the note of changes after which the bundle goes as well.
+const withBundle = " and the bundle goes"
+
+// afterChanges takes the bundle away where that was left to do.
+func (h host) afterChanges(note string) error {
+	if !strings.HasSuffix(note, withBundle) {
+		return nil
+	}
+	return h.withoutBundle()
+}
+
 // unbundle makes the bundle the generation that note has, or takes it away.
 func (h host) unbundle(note string) error {
-	n, err := strconv.Atoi(note)
+	n, err := strconv.Atoi(strings.TrimSuffix(note, withBundle))
 	if err != nil {
 		return fmt.Errorf("a generation is a number: %q", note)
 	}
 	if n == 0 {
 		return h.withoutBundle()
+	}
+	if strings.HasSuffix(note, withBundle) {
+		return nil // it was to go last, and is there
 	}
 	_, err = bundle.Rollback(h.bundle(), n, true)
 	return err
@@ -35,7 +49,15 @@ func (h host) unbundle(note string) error {
 // withoutBundle removes the bundle and its generations.
 func (h host) withoutBundle() error {
 	beside := filepath.Join(filepath.Dir(h.bundle()), "."+filepath.Base(h.bundle())+".generations")
-	return errors.Join(os.RemoveAll(h.bundle()), os.RemoveAll(beside))
+	for _, dir := range []string{h.bundle(), beside} {
+		if h.before != nil {
+			h.before()
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // generation is the one in place, or 0 where there is no bundle.

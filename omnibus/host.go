@@ -40,7 +40,7 @@ func (h host) at(name string) string { return filepath.Join(h.root, name) }
 func (h host) bundle() string { return h.at(strings.TrimPrefix(Directory, "/")) }
 
 func (h host) ledger() ledger.Ledger {
-	return ledger.Ledger{Dir: h.at(ledgerFile), Before: h.before}
+	return ledger.Ledger{Dir: h.at(ledgerFile), Before: h.before, After: h.afterChanges}
 }
 
 // real says whether the machine is this one, whose systemd may be told.

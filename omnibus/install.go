@@ -188,27 +188,23 @@ func (u *removal) run(ctx context.Context) error {
 		return nil
 	}
 	l := h.ledger()
-	if len(list) > 0 {
-		n, err := h.generation()
-		if err != nil {
-			return err
-		}
-		if err := l.Begin(fmt.Sprint(n), list); err != nil {
-			return err
-		}
-		if err := l.Apply(list); err != nil {
-			_, undone := h.recover()
-			return errors.Join(err, undone)
-		}
-		if err := l.Commit(); err != nil {
-			return err
-		}
+	n, err := h.generation()
+	if err != nil {
+		return err
+	}
+	if err := l.Begin(fmt.Sprint(n)+withBundle, list); err != nil {
+		return err
+	}
+	if err := l.Apply(list); err != nil {
+		_, undone := h.recover()
+		return errors.Join(err, undone)
+	}
+	// The bundle goes with it: until then nothing has to be put back but files.
+	if err := l.Commit(); err != nil {
+		return err
 	}
 	for _, c := range list {
 		fmt.Fprintf(u.streams.Out, "%-7s %s\n", verb(c), c.Path)
-	}
-	if err := h.withoutBundle(); err != nil {
-		return err
 	}
 	for _, folder := range []string{filepath.Dir(extensionFile), unitsFolder, filepath.Dir(unitsFolder)} {
 		// The package's and systemd's own folders are never empty.

@@ -32,6 +32,10 @@ type Ledger struct {
 	Dir string // absolute; its parent is there
 	// Before is called ahead of each operation on the disk; nil: nothing.
 	Before func()
+	// After does what is left to do once the changes count, and is called again
+	// by whoever recovers if it did not come to its end; nil: nothing. It gets
+	// Begin's note.
+	After func(note string) error
 }
 
 // record is one file as it was.
@@ -47,7 +51,8 @@ type record struct {
 
 // index is the ledger's list.
 type index struct {
-	Note    string   `json:"note"` // the caller's own
+	Note    string   `json:"note"`   // the caller's own
+	Undone  bool     `json:"undone"` // everything was put back
 	Records []record `json:"records"`
 }
 
@@ -133,7 +138,7 @@ func (l Ledger) keep(path, to string) (record, error) {
 
 // Apply makes the changes that Begin was told.
 func (l Ledger) Apply(changes []Change) error {
-	ix, err := l.read()
+	ix, err := read(l.Dir)
 	if err != nil {
 		return err
 	}
@@ -166,6 +171,25 @@ func (l Ledger) Commit() error {
 	if err := sync(filepath.Dir(l.Dir)); err != nil {
 		return err
 	}
+	return l.finish()
+}
+
+// finish does what is left to do after a Commit.
+func (l Ledger) finish() error {
+	ix, err := read(l.done())
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.RemoveAll(l.done()) // its list is the first that goes
+	}
+	if err == nil && l.After != nil && !ix.Undone {
+		err = l.After(ix.Note)
+	}
+	if err != nil {
+		return err
+	}
+	l.step()
+	if err := os.Remove(filepath.Join(l.done(), indexName)); err != nil {
+		return err
+	}
 	l.step()
 	return os.RemoveAll(l.done())
 }
@@ -173,12 +197,13 @@ func (l Ledger) Commit() error {
 // Recover puts everything back where a run was ended before its Commit. undo,
 // which may be nil, is for what is not a file, and gets Begin's note.
 func (l Ledger) Recover(undo func(note string) error) (recovered bool, err error) {
-	for _, left := range []string{l.filling(), l.done()} {
-		if err := os.RemoveAll(left); err != nil {
-			return false, err
-		}
+	if err := os.RemoveAll(l.filling()); err != nil {
+		return false, err
 	}
-	ix, err := l.read()
+	if err := l.finish(); err != nil {
+		return false, err
+	}
+	ix, err := read(l.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -194,6 +219,15 @@ func (l Ledger) Recover(undo func(note string) error) (recovered bool, err error
 		if err := l.restore(ix.Records[i], filepath.Join(l.Dir, strconv.Itoa(i))); err != nil {
 			return false, fmt.Errorf("putting %s back: %w", ix.Records[i].Path, err)
 		}
+	}
+	// What is left to do after the changes is not to be done.
+	ix.Undone = true
+	text, err := json.MarshalIndent(ix, "", "  ")
+	if err != nil {
+		return false, err
+	}
+	if err := l.place(record{Path: filepath.Join(l.Dir, indexName), Mode: 0o600, UID: -1}, text); err != nil {
+		return false, err
 	}
 	return true, l.Commit()
 }
@@ -219,14 +253,14 @@ func (l Ledger) restore(r record, from string) error {
 	return nil
 }
 
-func (l Ledger) read() (index, error) {
+func read(dir string) (index, error) {
 	var ix index
-	text, err := os.ReadFile(filepath.Join(l.Dir, indexName))
+	text, err := os.ReadFile(filepath.Join(dir, indexName))
 	if err != nil {
 		return ix, err
 	}
 	if err := json.Unmarshal(text, &ix); err != nil {
-		return ix, fmt.Errorf("%s: %w", filepath.Join(l.Dir, indexName), err)
+		return ix, fmt.Errorf("%s: %w", filepath.Join(dir, indexName), err)
 	}
 	return ix, nil
 }
