@@ -26,7 +26,7 @@ func certsExport(streams cli.IO, dir, to, moved string) error {
 	}
 	pairs, faults := b.pairs(moved)
 	if len(pairs) == 0 {
-		return cli.Report(streams, cli.Text, diag.Findings{{Code: certs.CodeNone, Pos: diag.Pos{File: dir}, What: "there is no certificate with its key to export" + reason(faults),
+		return cli.Report(streams, cli.Text, diag.Findings{{Code: certs.CodeNone, Severity: diag.Error, Pos: diag.Pos{File: dir}, What: "there is no certificate with its key to export" + reason(faults),
 			Why: "none of the files that " + dir + " names is one", Fix: "provide them, or see `kasgen certs status`"}}, b.Subjects()...)
 	}
 	if err := os.MkdirAll(to, 0o700); err != nil {

@@ -66,6 +66,8 @@ func (s *street) command() {
 	if !slices.ContainsFunc(status.Certificates, func(c certs.Status) bool { return c.Source == "acme" }) {
 		t.Errorf("the status knows nothing of a CA: %s", out)
 	}
+	_, out, _ = kasgen(t, "certs", "status", s.dir, "--state", s.state)
+	t.Logf("kasgen certs status\n%s", out)
 	to := filepath.Join(t.TempDir(), "out")
 	for _, want := range []string{"written", "as it was"} {
 		if code, out, errs = kasgen(t, "certs", "export", s.dir, to, "--state", s.state); code != cli.Done || !strings.Contains(out, want) {

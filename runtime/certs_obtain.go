@@ -66,7 +66,7 @@ func there(path string) bool {
 
 // nothingObtained says that a bundle has nothing to do with a CA.
 func nothingObtained(dir string) diag.Finding {
-	return diag.Finding{Code: "KAS3304", Pos: diag.Pos{File: dir}, What: "the bundle obtains no certificate from a CA", Why: "it has no certs/certs.yaml",
+	return diag.Finding{Code: "KAS3304", Severity: diag.Error, Pos: diag.Pos{File: dir}, What: "the bundle obtains no certificate from a CA", Why: "it has no certs/certs.yaml",
 		Fix: "nothing, where certificates are somebody else's; else render with tls.source: acme"}
 }
 

@@ -57,7 +57,7 @@ func rehearsal(ctx context.Context, streams cli.IO, dir, moved string) (err erro
 	ctx, cancel := context.WithTimeout(ctx, rehearsing)
 	defer cancel()
 	if err := b.rehearse(ctx, newStage(scratch, b, moved), say); err != nil {
-		return cli.Report(streams, cli.Text, diag.Findings{{Code: "KAS3305", Pos: diag.Pos{File: dir}, What: "no certificate was obtained in the rehearsal: " + err.Error(),
+		return cli.Report(streams, cli.Text, diag.Findings{{Code: "KAS3305", Severity: diag.Error, Pos: diag.Pos{File: dir}, What: "no certificate was obtained in the rehearsal: " + err.Error(),
 			Why: "a CA would not get through either", Fix: "repair what the reason says; `kasgen topology` draws the way"}}, b.Subjects()...)
 	}
 	return nil
