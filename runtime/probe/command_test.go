@@ -53,10 +53,9 @@ func TestCommand(t *testing.T) {
 		t.Errorf("the last line is not %s%s", works, out)
 	}
 	code, out, _ = run(t, "wss://kas.example.com/", "--connect-to", "kas.example.com="+bad, "--ca-file", ca, "--bundle", bundle, "--skip", "agent-grpc,redirect", "--token-file", token)
-	want := "\nBROKEN at agent-websocket of kas.example.com: KAS3211: an agent's WebSocket on / is answered 426 Upgrade Required from nginx/1.22.1: \"WebSocket protocol violation: handshake request must be at least HTTP/1.1: \\\"HTTP/1.0\\\"\"\n" +
+	want := "\nBROKEN at agent-websocket of kas.example.com (KAS3211), by " + bundle + "/nginx/nginx.conf:28:13: without proxy_http_version 1.1 nginx speaks HTTP/1.0\n" +
 		"why: agents report `expected handshake response status code 101 but got 426`: a proxy on the way speaks HTTP/1.0 to its backend, in which there are no upgrades\n" +
-		"fix: have every proxy on the way speak HTTP/1.1 to its backend and pass both headers: proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade and Connection $connection_upgrade in nginx; the outermost too\n" +
-		"at: " + bundle + "/nginx/nginx.conf:28:13: without proxy_http_version 1.1 nginx speaks HTTP/1.0\n"
+		"fix: have every proxy on the way speak HTTP/1.1 to its backend and pass both headers: proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade and Connection $connection_upgrade in nginx; the outermost too\n"
 	if code != cli.Failure || !strings.HasSuffix(out, want) {
 		t.Errorf("%d:\n%s\nwant:\n%s", code, out, want)
 	}
@@ -103,8 +102,10 @@ func TestMisuse(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad")
 	write(t, bad, "two secret-words\n")
+	unnamed := filepath.Join(dir, "unnamed") // a bundle without a manifest
+	write(t, filepath.Join(unnamed, "nginx", "nginx.conf"), "events {}\n")
 	for _, args := range [][]string{
-		{}, {"kas.example.com"}, {"http://kas.example.com"}, {"https://"}, {"https://u:p@kas.example.com"}, {"https://kas.example.com?x=y"},
+		{}, {"--bundle", unnamed}, {"https://kas.example.com", "--agent-token-file", bad}, {"kas.example.com"}, {"http://kas.example.com"}, {"https://"}, {"https://u:p@kas.example.com"}, {"https://kas.example.com?x=y"},
 		{"https://kas.example.com", "--grpc", "grpc://x"}, {"https://kas.example.com", "--proxy-protocol", "v3"}, {"https://kas.example.com", "--skip", "tsl"}, {"https://kas.example.com", "--skip", "tls"},
 		{"https://kas.example.com", "--connect-to", "x=192.0.2.1"}, {"https://kas.example.com", "--connect-to", ""}, {"https://kas.example.com", "--format", "sarif"},
 		{"https://kas.example.com", "--pod", "default/x"}, {"https://kas.example.com", "--pod", "x", "--token-file", bad}, {"https://kas.example.com", "--token-file", bad},

@@ -69,7 +69,7 @@ func haproxyRows() map[string][]row {
 			{name: "a PROXY header is unexpected", change: []string{"EDGE send-proxy-v2", "CLEAR send-proxy-v2"}, layer: CheckTLS, code: codeTLS, why: "PROXY header", line: "server edge-1"},
 			{of: "A7", name: "WebSockets to a listener for gRPC", change: []string{"bind LISTEN", "bind LISTEN ssl crt CERTS/good.pem alpn h2,http/1.1", "EDGE send-proxy-v2", "PLAINGRPC"}, layer: CheckHTTP, code: codeHTTP2Only, why: `\x00\x00\x06\x04`, line: "server edge-1"},
 			{of: "A9", name: "nobody behind the balancer", change: []string{"EDGE", "DEAD"}, layer: CheckTLS, code: codeTLS, why: "reaches its backend", line: "server edge-1"},
-			{of: "D31", name: "silent streams are cut", change: []string{"timeout tunnel 1h", "timeout tunnel 1s"}, with: idle, layer: CheckIdleWebSocket, code: codeIdle, why: "cut after 1", line: "timeout tunnel 1s"},
+			{of: "D31", name: "silent streams are cut", change: []string{"timeout tunnel 1h", "timeout tunnel 1s"}, with: idle, layer: CheckIdleWebSocket, code: codeIdle, why: "is cut after", line: "timeout tunnel 1s"},
 		},
 		goodTerminating: {
 			{of: "D41", name: "no h2 in ALPN", change: []string{"http/1.1,h2", "http/1.1"}, layer: CheckALPN, code: codeALPN, warn: true, why: "take h2", line: "bind "},
@@ -88,7 +88,7 @@ func haproxyRows() map[string][]row {
 			{of: "D44", name: "gRPC goes on as HTTP/1.1", change: []string{" proto h2", ""}, layer: CheckGRPC, code: codeGRPC, why: "proto h2", line: "server grpc-1"},
 			{name: "an error page", change: []string{"backend api\n", "backend api\n    http-response return status 401 content-type text/html string <html> if { status 401 }\n"}, layer: CheckProxyPath, code: codeErrorPage, why: "errorfile", line: "http-response return"},
 			{name: "requests are refused", change: []string{"    use_backend grpc", "    http-request deny if { path_beg /k8s-proxy }\n    use_backend grpc"}, layer: CheckProxyPath, code: codeNotKAS, why: "firewall", line: "http-request deny"},
-			{of: "D31", name: "silent streams are cut", change: []string{"timeout tunnel 1h", "timeout tunnel 1s"}, with: idle, layer: CheckIdleWebSocket, code: codeIdle, why: "cut after 1", line: "timeout tunnel 1s"},
+			{of: "D31", name: "silent streams are cut", change: []string{"timeout tunnel 1h", "timeout tunnel 1s"}, with: idle, layer: CheckIdleWebSocket, code: codeIdle, why: "is cut after", line: "timeout tunnel 1s"},
 		},
 	}
 }

@@ -94,7 +94,9 @@ func (b *Bundle) judge(c *Check) {
 	}
 	switch b.lock.Carries.Kubectl.SPDY {
 	case lockfile.Refused:
+		took := c.MS
 		*c = passed("SPDY/3.1 is refused with advice, as topology %s means to; kubectl 1.31 and later speak WebSocket", b.lock.Topology)
+		c.MS = took
 	case lockfile.Yes:
 		c.Result = Fail
 		c.Why = "kubectl before 1.31, and older libraries, speak SPDY, which topology " + b.lock.Topology + " carries and this front refuses"

@@ -75,7 +75,7 @@ func (r *Report) text(w io.Writer) error {
 	fmt.Fprintf(&b, "\n%d checks: %d pass, %d warn, %d fail, %d skip\n\n%s\n", len(r.Checks), counts[Pass], counts[Warn], counts[Fail], counts[Skip], r.Verdict)
 	for _, c := range r.Checks {
 		if r.first(c) {
-			c.details(&b, "")
+			fmt.Fprintf(&b, "why: %s\nfix: %s\n", c.Why, c.Fix)
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -108,7 +108,10 @@ func (r *Report) conclude() {
 	counts := r.counts()
 	for _, c := range r.Checks {
 		if r.first(c) {
-			r.Verdict = fmt.Sprintf("BROKEN at %s of %s: %s%s", c.ID, c.Name, c.code(), c.Observed)
+			r.Verdict = fmt.Sprintf("BROKEN at %s of %s (%s): %s", c.ID, c.Name, c.Code, c.Observed)
+			if p := c.place(); p != "" {
+				r.Verdict = fmt.Sprintf("BROKEN at %s of %s (%s), by %s", c.ID, c.Name, c.Code, p)
+			}
 			return
 		}
 	}

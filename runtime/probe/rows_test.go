@@ -63,3 +63,17 @@ func TestEveryRow(t *testing.T) {
 		t.Errorf("the page has %d rows of %d; tried and not in the list: %v", len(said), want, tried)
 	}
 }
+
+// TestEveryCheck holds the page to the checks that there are.
+func TestEveryCheck(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/probe.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range IDs() {
+		if !strings.Contains(string(text), "`"+string(id)+"`") || !strings.Contains(string(text), "\n| "+string(id.Layer())+" |") {
+			t.Errorf("nothing is said of %s in the layer %s", id, id.Layer())
+		}
+	}
+}

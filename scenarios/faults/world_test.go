@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -24,7 +25,15 @@ import (
 	"kasgen/scenarios/loopback"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain has more cases run at once than there are processors: most of a case
+// is waiting.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // streamModule is where Debian has it.
 const streamModule = "/usr/lib/nginx/modules/ngx_stream_module.so"
