@@ -56,7 +56,7 @@ func refusals(f generator.Facts, pkg Package) diag.Findings {
 		add(CodeKey, "tls.source", "Omnibus's certificate cannot be used where the edge or HAProxy ends TLS",
 			"its key can be read by root alone, and nobody there is told when it is renewed", "write tls.source: acme, or files")
 	}
-	if t.Web != nil && s.LoadBalancer.ShareWithGitLab.Enabled && t.Front != nil && len(t.Web.Sites) > 0 {
+	if t.Edge == nil && s.LoadBalancer.ShareWithGitLab.Enabled && t.Front != nil {
 		add(CodeVhosts, "loadBalancer.shareWithGitLab.enabled", "there is nothing to share",
 			"kas's vhosts are in GitLab's own nginx, which tells names apart by itself", "remove it")
 	} else if t.Front != nil && !s.LoadBalancer.ShareWithGitLab.Enabled {
@@ -65,7 +65,7 @@ func refusals(f generator.Facts, pkg Package) diag.Findings {
 				"GitLab's nginx has port 443 of every address", "write loadBalancer.shareWithGitLab.enabled: true, another port, or an address that nginx['listen_addresses'] leaves out")
 		})
 	}
-	if t.Web != nil {
+	if t.Web != nil && t.Edge == nil {
 		for _, site := range t.Web.Sites {
 			if site.AcceptProxy {
 				report(diag.Warning, CodeProxy, "loadBalancer.acceptProxyProtocol", site.Host+" expects a PROXY header",
