@@ -29,7 +29,7 @@ tools: ## what tests need from Debian's packages
 
 test: tools vet ## every test, with the race detector
 	@failed=0; \
-	$(GO) test -race -p $(P) -timeout 20m $(V) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(SUITES))") || failed=1; \
+	$(GO) test -race -p $(P) -timeout 40m $(V) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(SUITES))") || failed=1; \
 	GO="$(GO)" COUNTED='$(COUNTED)' .ci/suites -race -p $(P) -timeout 20m $(SUITES) || failed=1; \
 	exit $$failed
 

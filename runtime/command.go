@@ -121,7 +121,7 @@ func run(ctx context.Context, streams cli.IO, o runOptions) error {
 	}
 	log := slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level}))
 	warn(log, b)
-	p, err := newProcess(log, o, remap)
+	p, err := newProcess(log, streams.Out, o, remap)
 	if err == nil {
 		err = p.run(ctx, b, hangup)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -22,6 +23,7 @@ import (
 // that is read again whenever somebody says so.
 type process struct {
 	log      *slog.Logger
+	out      io.Writer
 	options  runOptions
 	remap    Remap
 	machine  *host.Host // as every generation has it, but for the state directory
@@ -30,12 +32,12 @@ type process struct {
 	scratch  string // of the real programs; empty: the embedded ones run
 }
 
-func newProcess(log *slog.Logger, o runOptions, remap Remap) (*process, error) {
+func newProcess(log *slog.Logger, out io.Writer, o runOptions, remap Remap) (*process, error) {
 	sockets, err := systemd.Inherit()
 	if err != nil {
 		return nil, err
 	}
-	p := &process{log: log, options: o, remap: remap, machine: host.Machine(log), sockets: sockets, notifier: systemd.NewNotifier(os.Getenv)}
+	p := &process{log: log, out: out, options: o, remap: remap, machine: host.Machine(log), sockets: sockets, notifier: systemd.NewNotifier(os.Getenv)}
 	p.machine.Listen = sockets.Listen(p.machine.Listen)
 	return p, nil
 }
@@ -43,9 +45,13 @@ func newProcess(log *slog.Logger, o runOptions, remap Remap) (*process, error) {
 // prepare makes what may be made for development, and the hosts of b's roles.
 func (p *process) prepare(b *Bundle) (h, front *host.Host, err error) {
 	b.UseNative(p.scratch)
-	made, err := state.Ensure(b.Development(p.options.state))
+	development := b.Development(p.options.state)
+	made, err := state.Ensure(development)
 	for _, path := range made {
 		p.log.Info("made a file for development", "path", path)
+	}
+	if err == nil {
+		err = p.printRoot(development, made)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -57,6 +63,24 @@ func (p *process) prepare(b *Bundle) (h, front *host.Host, err error) {
 		return &of, &of, nil
 	}
 	return &of, p.remap.Host(&of), nil
+}
+
+// printRoot prints the root of a development CA that was made now: clients have
+// to trust it.
+func (p *process) printRoot(development []state.Item, made []string) error {
+	for _, i := range development {
+		if i.Kind != state.CA || !slices.Contains(made, i.Path) {
+			continue
+		}
+		root, err := os.ReadFile(i.Path)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(p.out, "clients trust the development CA by this root, which is %s:\n%s", i.Path, root); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // run serves b, and what takes its place, until ctx is done. A value from

@@ -69,8 +69,8 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	dir, state := rendered(t), filepath.Join(t.TempDir(), "state")
 	free(t, dir)
-	errs := new(log)
-	streams := cli.IO{Out: io.Discard, Err: errs}
+	out, errs := new(log), new(log)
+	streams := cli.IO{Out: out, Err: errs}
 	ctx, stop := context.WithCancel(t.Context())
 	code := make(chan int, 1)
 	go func() {
@@ -110,6 +110,9 @@ func TestRun(t *testing.T) {
 	pem, err := os.ReadFile(filepath.Join(state, "tls/ca.crt"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !strings.HasSuffix(out.String(), "ca.crt:\n"+string(pem)) || strings.Contains(out.String(), "PRIVATE") {
+		t.Errorf("the root of the development CA is not printed:\n%s", out.String())
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
