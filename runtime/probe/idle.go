@@ -10,7 +10,8 @@ import (
 
 // idleCheck opens streams of one kind and leaves them silent.
 type idleCheck struct {
-	what string
+	what  string
+	whole bool // silence can be asked for in whole seconds only
 	// open starts a stream that is to be silent for d.
 	open func(ctx context.Context, d time.Duration) (*silent, error)
 }
@@ -37,6 +38,9 @@ func (i idleCheck) run(ctx context.Context, most time.Duration) Check {
 	good, bad := time.Duration(0), time.Duration(0) // bad 0: none yet
 	try := most
 	for {
+		if i.whole {
+			try = (try + time.Second - 1).Truncate(time.Second)
+		}
 		lived, alive, err := i.once(ctx, try)
 		var refused refusal
 		if errors.As(err, &refused) {
@@ -51,7 +55,7 @@ func (i idleCheck) run(ctx context.Context, most time.Duration) Check {
 		switch {
 		case alive && lived < try:
 			return passed("%s lives through %v of silence, until the other end closes it in order", i.what, lived.Round(100*time.Millisecond))
-		case alive && try == most:
+		case alive && try >= most:
 			return passed("%s lives through %v of silence", i.what, most)
 		case alive:
 			good = try

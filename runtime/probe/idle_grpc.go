@@ -19,7 +19,7 @@ import (
 // gets without an agent's token: limits that begin with kas's answer are met by
 // checkIdleAnswer.
 func (e *endpoint) checkIdleGRPC(ctx context.Context) Check {
-	return idleCheck{"a gRPC stream with an open request", func(ctx context.Context, _ time.Duration) (*silent, error) {
+	return idleCheck{what: "a gRPC stream with an open request", open: func(ctx context.Context, _ time.Duration) (*silent, error) {
 		ctx, cancel := context.WithCancel(ctx)
 		pr, pw := io.Pipe()
 		cut := make(chan struct{})
@@ -59,7 +59,7 @@ func (e *endpoint) checkIdleAnswer(ctx context.Context) Check {
 	case !e.trusted:
 		return skipped("no token goes over a connection whose certificate does not hold")
 	}
-	return idleCheck{"a gRPC stream that kas has answered", func(ctx context.Context, _ time.Duration) (*silent, error) {
+	return idleCheck{what: "a gRPC stream that kas has answered", open: func(ctx context.Context, _ time.Duration) (*silent, error) {
 		return e.openConfiguration(ctx)
 	}}.run(ctx, e.s.o.Idle)
 }

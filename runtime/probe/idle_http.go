@@ -17,7 +17,7 @@ func (e *endpoint) checkIdleHTTP(ctx context.Context) Check {
 	if e.s.o.Token == "" || !e.trusted {
 		return skipped(needsToken)
 	}
-	return idleCheck{"a watch without events", e.openWatch}.run(ctx, e.s.o.Idle)
+	return idleCheck{what: "a watch without events", whole: true, open: e.openWatch}.run(ctx, e.s.o.Idle)
 }
 
 func (e *endpoint) openWatch(ctx context.Context, d time.Duration) (*silent, error) {
@@ -25,7 +25,7 @@ func (e *endpoint) openWatch(ctx context.Context, d time.Duration) (*silent, err
 	if e.s.o.Pod != "" {
 		of = "namespaces/" + e.s.o.Namespace + "/pods"
 	}
-	path := fmt.Sprintf("%sapi/v1/%s?watch=true&fieldSelector=metadata.name%%3Dkasgen-probe&timeoutSeconds=%d", e.proxy, of, (d+time.Second-1)/time.Second)
+	path := fmt.Sprintf("%sapi/v1/%s?watch=true&fieldSelector=metadata.name%%3Dkasgen-probe&timeoutSeconds=%d", e.proxy, of, d/time.Second)
 	dialing := e.plainly()
 	dialing.verify = true
 	c, err := e.dial(ctx, dialing)

@@ -22,7 +22,7 @@ func (e *endpoint) checkIdleExecSPDY(ctx context.Context) Check {
 	if e.s.o.Token == "" || e.s.o.Pod == "" || !e.trusted {
 		return skipped(needsPod)
 	}
-	return idleCheck{"exec over SPDY", func(ctx context.Context, _ time.Duration) (*silent, error) {
+	return idleCheck{what: "exec over SPDY", open: func(ctx context.Context, _ time.Duration) (*silent, error) {
 		a, s, err := e.open(ctx, request{method: http.MethodPost, path: e.execPath("command=cat&stdin=true&stdout=true"), header: spdyHeader(spdyUpgrade.exec), token: true})
 		if err != nil {
 			return nil, err

@@ -9,7 +9,7 @@ import (
 // checkIdleWebSocket is silent as an agent that has not begun to speak gRPC:
 // kas itself ends that after two minutes.
 func (e *endpoint) checkIdleWebSocket(ctx context.Context) Check {
-	return idleCheck{"an agent's WebSocket", func(ctx context.Context, _ time.Duration) (*silent, error) {
+	return idleCheck{what: "an agent's WebSocket", open: func(ctx context.Context, _ time.Duration) (*silent, error) {
 		a, s, err := e.openAgent(ctx)
 		if err != nil {
 			return nil, err
@@ -60,7 +60,7 @@ func (e *endpoint) checkIdleExecWS(ctx context.Context) Check {
 	if e.s.o.Token == "" || e.s.o.Pod == "" || !e.trusted {
 		return skipped(needsPod)
 	}
-	return idleCheck{"exec over WebSocket", func(ctx context.Context, _ time.Duration) (*silent, error) {
+	return idleCheck{what: "exec over WebSocket", open: func(ctx context.Context, _ time.Duration) (*silent, error) {
 		a, s, err := e.open(ctx, request{method: "GET", path: e.execPath("command=cat&stdin=true&stdout=true"), header: webSocketHeader(webSocketUpgrade.exec), token: true})
 		if err != nil {
 			return nil, err

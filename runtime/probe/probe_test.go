@@ -143,20 +143,26 @@ func TestTwoNames(t *testing.T) {
 	}
 }
 
-// TestSilentCut finds a limit that nobody is told of, by bisection: a
-// middlebox that forgets a connection and drops what comes later.
+// TestSilentCut finds a limit that nobody is told of, by bisection, for each
+// kind of stream: a middlebox that forgets a connection and drops what comes
+// later.
 func TestSilentCut(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	address, _ := l.haproxy(t, goodTCP)
-	const limit = time.Second
-	ln := forgetful(t, address, limit)
-	o := l.options(t, ln, "")
-	o.Timeout, o.Idle = time.Second, 3*time.Second
-	o.Skip = []ID{CheckIdleGRPC}
-	c, _ := Run(t.Context(), o).Check(CheckIdleWebSocket)
-	if c.Code != codeIdle || !strings.Contains(c.Observed, "without a word") || c.Result != Fail {
-		t.Errorf("%+v", c)
+	address, _ := l.nginx(t, edit(t, goodNginx, "proxy_pass http://API;", "proxy_pass http://CLUSTER;"))
+	const limit = 1500 * time.Millisecond
+	o := l.options(t, forgetful(t, address, limit), "")
+	shell(&o)
+	o.Timeout, o.Idle = time.Second, 4*time.Second
+	r := Run(t.Context(), o)
+	for _, id := range []ID{CheckIdleWebSocket, CheckIdleGRPC, CheckIdleHTTP, CheckIdleExecWS, CheckIdleExecSPDY} {
+		c, _ := r.Check(id)
+		if c.Code != codeIdle || !strings.Contains(c.Observed, "without a word") || c.Result != Fail {
+			t.Errorf("%+v", c)
+		}
+		if c.limit <= 0 || c.limit >= o.Idle {
+			t.Errorf("%s: %v, between 0 and %v", id, c.limit, o.Idle)
+		}
 	}
 }
 
