@@ -109,10 +109,17 @@ func (r *reconfiguration) refused(err error) error {
 	if err := cli.PrintFindings(r.streams, cli.Text, found); err != nil {
 		return err
 	}
-	if r.hook == "pre" {
+	if r.hook == "pre" && slices.ContainsFunc(found, invalid) {
 		return cli.Exit{Code: Refused}
 	}
 	return cli.Exit{Code: cli.Failure}
+}
+
+// invalid says whether a finding proves that what would be placed is invalid.
+// That somebody changed a file, or is writing, only keeps the old files, which
+// GitLab goes on with.
+func invalid(f diag.Finding) bool {
+	return f.Severity == diag.Error && !slices.Contains([]string{bundle.CodeEdited, bundle.CodeExtra, bundle.CodeForeign, bundle.CodeBroken, bundle.CodeBusy}, f.Code)
 }
 
 // after reloads what chef's run has made effective, and asks whether kas can be

@@ -1,0 +1,188 @@
+package omnibus_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"kasgen/omnibus"
+)
+
+// TestSettingsThatDoNotFit gives each command the settings that Omnibus worked
+// with, as `gitlab-ctl show-config` prints them or as chef keeps them.
+func TestSettingsThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	secret := func(n int) string { return base64.StdEncoding.EncodeToString([]byte(strings.Repeat("s", n))) }
+	for name, c := range map[string]struct {
+		settings, spec string
+		code           string // found; empty: nothing
+	}{
+		"nothing":           {`{"gitlab_kas": {}}`, "topology: A", ""},
+		"good secrets":      {`{"gitlab_kas": {"api_secret_key": "` + secret(32) + `", "websocket_token_secret_key": "` + secret(72) + `"}}`, "topology: A", ""},
+		"short secret":      {`{"gitlab_kas": {"api_secret_key": "` + secret(31) + `"}}`, "topology: A", "KAS5101"},
+		"no base64":         {`{"gitlab_kas": {"private_api_secret_key": "!"}}`, "topology: A", "KAS5101"},
+		"short token":       {`{"gitlab_kas": {"websocket_token_secret_key": "` + secret(32) + `"}}`, "topology: A", "KAS5101"},
+		"no key":            {`{"gitlab_kas": {"private_api_certificate_file": "/c"}}`, "topology: A", "KAS5102"},
+		"one pair of two":   {`{"gitlab_kas": {"certificate_file": "/c", "key_file": "/k"}}`, "topology: packaged", "KAS5102"},
+		"both pairs":        {`{"gitlab_kas": {"certificate_file": "/c", "key_file": "/k", "kubernetes_api_certificate_file": "/c", "kubernetes_api_key_file": "/k"}}`, "topology: A", "KAS5103"},
+		"both, in its own":  {`{"gitlab_kas": {"certificate_file": "/c", "key_file": "/k", "kubernetes_api_certificate_file": "/c", "kubernetes_api_key_file": "/k"}}`, "topology: packaged", ""},
+		"no nginx":          {`{"gitlab": {"nginx": {"enable": false}}}`, "topology: D", "KAS5106"},
+		"registry":          {`{"gitlab": {"registry-external-url": "https://registry.example.com"}}`, "topology: A", "KAS5105"},
+		"registry moved":    {`{"gitlab": {"registry-external-url": "https://registry.example.com"}, "registry_nginx": {"listen_port": 8443}}`, "topology: A", ""},
+		"registry, a port":  {`{"gitlab": {"registry-external-url": "https://registry.example.com:5050"}}`, "topology: A", ""},
+		"more by a command": {`{"gitlab_kas": {"extra_config_command": "/usr/bin/more"}}`, "topology: A", "KAS5108"},
+		"chef's own": {`{"name": "n", "default": {"gitlab_kas": {"api_secret_key": "` + secret(32) + `"}}, "normal": {"gitlab_kas": {"api_secret_key": "` + secret(3) + `"}}, "automatic": {}}`,
+			"topology: A", "KAS5101"},
+		"show-config, with a log": {"[2026-11-23T10:00:00] INFO: {started}\n{\"gitlab_kas\": {\"api_secret_key\": \"" + secret(3) + "\"}}\n", "topology: A", "KAS5101"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			file := filepath.Join(t.TempDir(), "attributes.json")
+			write(t, file, c.settings)
+			_, out := m.run(m.binary, "omnibus", "reconfigure", "--check", "--attributes", file,
+				"-f", m.spec("apiVersion: kasgen/v1\n"+c.spec+"\ngitlab: {url: https://gitlab.example.com}\nnames: {kas: kas.gitlab.example.com}\n"))
+			if c.code != "" && !strings.Contains(out, c.code) || c.code == "" && strings.Contains(out, "KAS51") {
+				t.Errorf("want %q: %s", c.code, out)
+			}
+			for n := range 80 {
+				if n > 2 && strings.Contains(out, secret(n)) {
+					t.Errorf("a secret is printed: %s", out)
+				}
+			}
+		})
+	}
+}
+
+// TestOverruled: a line of gitlab.rb below ours wins, and status says so.
+func TestOverruled(t *testing.T) {
+	t.Parallel()
+	ruby(t)
+	m := newMachine(t)
+	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
+	rb := read(t, m.at("etc/gitlab/gitlab.rb"))
+	write(t, m.at("etc/gitlab/gitlab.rb"), rb+"gitlab_kas['listen_websocket'] = false\ngitlab_rails['gitlab_kas_external_k8s_proxy_url'] = 'http://kas.gitlab.example.com/k8s-proxy/'\n")
+	m.ctl(0, "reconfigure")
+	out := m.kasgen(2, "omnibus", "status")
+	for _, want := range []string{"KAS5107: gitlab_kas['listen_websocket'] is not", "KAS5104", "in effect     no: see below"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in %s", want, out)
+		}
+	}
+}
+
+// TestHandEdits: what people change in the files is never replaced unasked, and
+// stops no reconfigure: the files stay as they are.
+func TestHandEdits(t *testing.T) {
+	t.Parallel()
+	ruby(t)
+	m := newMachine(t)
+	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
+	m.ctl(0, "reconfigure")
+	path := m.at("etc/gitlab/kasgen/haproxy/haproxy.cfg")
+	mine := read(t, path) + "# mine\n"
+	write(t, path, mine)
+	if out := m.kasgen(1, "omnibus", "reconfigure"); !strings.Contains(out, "KAS1601") {
+		t.Error(out)
+	}
+	if out := m.ctl(0, "reconfigure"); !strings.Contains(out, "KAS1601") || read(t, path) != mine {
+		t.Error(out)
+	}
+	m.kasgen(0, "omnibus", "reconfigure", "--force")
+	if read(t, path) == mine {
+		t.Error("--force did not replace it")
+	}
+}
+
+// TestNginxRefuses: what the package's nginx refuses is taken back.
+func TestNginxRefuses(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
+	before := m.tree()
+	write(t, m.at("var/opt/gitlab/nginx/conf/nginx.conf"), "")
+	nginx := m.at("opt/gitlab/embedded/sbin/nginx")
+	write(t, nginx, "#!/bin/sh\necho 'nginx: [emerg] no such thing in "+m.at("etc/gitlab/kasgen/vhosts/kas.conf")+":3' >&2\nexit 1\n")
+	if err := os.Chmod(nginx, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, m.at("etc/gitlab/kasgen.yaml"), strings.Replace(hostSpec, "topology: A", "topology: D", 1))
+	if out := m.kasgen(1, "omnibus", "reconfigure"); !strings.Contains(out, "KAS5109") {
+		t.Error(out)
+	}
+	after := m.tree()
+	for name, text := range before {
+		if name != "/etc/gitlab/kasgen.yaml" && !strings.Contains(name, ".generations") && after[name] != text {
+			t.Errorf("%s is not as it was", name)
+		}
+	}
+}
+
+// TestDetect: where the cookbook has something or lacks it, that counts.
+func TestDetect(t *testing.T) {
+	t.Parallel()
+	const cookbooks = "opt/gitlab/embedded/cookbooks/"
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"version alone":        {map[string]string{"opt/gitlab/embedded/service/gitlab-rails/VERSION": "18.7.1-ee\n"}, "{18.7 true true false false false}"},
+		"manifest":             {map[string]string{"opt/gitlab/version-manifest.txt": "gitlab-ce 19.2.0-ce.0\n\nComponent\n"}, "{19.2 true true true true false}"},
+		"limits brought early": {map[string]string{"opt/gitlab/embedded/service/gitlab-rails/VERSION": "18.5.0", cookbooks + "gitlab/templates/default/nginx-gitlab-kas.conf.erb": "http2 on; grpc_pass x; k8s_proxy_read_timeout"}, "{18.5 true true true false false}"},
+		"native not merged":    {map[string]string{"opt/gitlab/embedded/service/gitlab-rails/VERSION": "19.5.0", cookbooks + "gitlab-kas/libraries/gitlab_kas.rb": "external_url grpcs raise \"must be 'ws' or 'wss'\""}, "{19.5 true true true true false}"},
+		"keys not nested yet":  {map[string]string{"opt/gitlab/embedded/service/gitlab-rails/VERSION": "19.2.0", cookbooks + "gitlab-kas/attributes/default.rb": "default['gitlab_kas_nginx']['enable'] = false"}, "{19.2 true true true false false}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			for path, text := range c.files {
+				write(t, filepath.Join(root, path), text)
+			}
+			pkg, err := omnibus.Detect(root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprint(pkg); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+	if _, err := omnibus.Detect(t.TempDir()); err == nil {
+		t.Error("a package was found where there is none")
+	}
+}
+
+// TestUnits has systemd read the units that install places.
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("systemd-analyze is not there: install Debian's systemd (`make tools`)")
+		}
+		t.Skip("systemd-analyze is not there: install Debian's systemd (`make tools`)")
+	}
+	m := newMachine(t)
+	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
+	units, err := filepath.Glob(m.at("etc/systemd/system/kasgen*.[st]*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, u := range units {
+		if !strings.HasSuffix(u, ".conf") {
+			list = append(list, u)
+		}
+	}
+	if len(list) != 4 { // edge, front and its socket, target
+		t.Errorf("units: %v", list)
+	}
+	out, err := exec.CommandContext(t.Context(), analyze, append([]string{"verify", "--man=no", "--recursive-errors=no"}, list...)...).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
