@@ -160,7 +160,7 @@ func (c *checker) provided() {
 	switch {
 	case s.LoadBalancer.TLS == Reencrypt:
 		c.add(CodeNoBalancer, c.written("tls.source", "loadBalancer.tls"), "tls.source is balancer, and loadBalancer.tls is reencrypt",
-			"nginx takes TLS again behind the balancer and needs a certificate that the balancer trusts", "use tls.source: files, or developmentCA and have the balancer trust its root; or loadBalancer.tls: terminate")
+			"TLS is taken again behind the balancer, which needs a certificate that the balancer trusts or does not look at", "use tls.source: files, or developmentCA and have the balancer trust its root; or loadBalancer.tls: terminate")
 	case len(s.Certified()) > 0:
 		c.add(CodeNoBalancer, c.written("tls.source", "loadBalancer.kind"), what,
 			"what is rendered ends it and needs the certificate itself", "use tls.source: acme or files, or a balancer that ends TLS: loadBalancer.kind external-tcp or external-http, with loadBalancer.tls: terminate")

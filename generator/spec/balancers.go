@@ -104,6 +104,12 @@ func (c *checker) kinds() {
 	}
 }
 
+// EndsTLS says whether a TCP balancer of somebody else's ends clients' TLS,
+// whatever it speaks then.
+func (lb LoadBalancer) EndsTLS() bool {
+	return lb.Kind == ExternalTCP && lb.TLS != Passthrough
+}
+
 // balancerTLS reports what a kind of balancer cannot do with TLS.
 func (c *checker) balancerTLS() {
 	lb := c.spec.LoadBalancer
@@ -119,14 +125,14 @@ func (c *checker) balancerTLS() {
 		say("a vhost of nginx ends TLS, and kas behind it takes cleartext", "write loadBalancer.tls: terminate, or leave it out")
 	case lb.Kind.ExternalHTTP() && lb.TLS == Passthrough:
 		say("a balancer that reads HTTP has ended TLS", "write terminate, where it speaks cleartext to nginx, or reencrypt, where it speaks TLS")
-	case !lb.Kind.HTTP() && lb.TLS == Reencrypt:
-		say("a TCP balancer passes TLS on or passes on what was in it", "write passthrough, or terminate")
+	case !lb.Kind.HTTP() && lb.Kind != ExternalTCP && lb.TLS == Reencrypt:
+		say("the TCP balancer that is rendered passes TLS on or passes on what was in it", "write passthrough, or terminate")
 	}
 	if lb.ALPN != ALPNNone {
 		return
 	}
 	switch {
-	case lb.Kind != ExternalTCP || lb.TLS != Terminate:
+	case !lb.EndsTLS():
 		c.add(CodeBalancerTLS, "loadBalancer.alpn", "loadBalancer.alpn is none although no balancer of others ends TLS",
 			"what is rendered negotiates ALPN", "remove it, or use loadBalancer.kind: external-tcp with tls: terminate")
 	case len(c.spec.Topology.shape().grpc) == 0:

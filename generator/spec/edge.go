@@ -44,7 +44,8 @@ func (c *checker) edgeEnds() {
 	}
 }
 
-// edgeEndsTLS says whether there is an edge that clients speak TLS with.
+// edgeEndsTLS says whether there is an edge that clients speak TLS with, or the
+// balancer that has ended theirs.
 func (s *Spec) edgeEndsTLS() bool {
-	return !s.Topology.shape().vhosts && s.LoadBalancer.TLS == Passthrough
+	return !s.Topology.shape().vhosts && s.LoadBalancer.TLS != Terminate
 }

@@ -59,7 +59,7 @@ func (c *checker) arrive() {
 		switch {
 		case sh.vhosts && lb.Kind == ExternalHTTP:
 			nobody = "an HTTP/1.1 balancer passes no gRPC"
-		case lb.Kind == ExternalTCP && lb.TLS == Terminate && lb.ALPN == ALPNNone:
+		case lb.EndsTLS() && lb.ALPN == ALPNNone:
 			nobody = "agents refuse gRPC without ALPN"
 		}
 		if nobody != "" {

@@ -83,7 +83,7 @@ func (c *checker) external() {
 			"nothing is rendered for a balancer that somebody else runs", "name the nodes there, and remove this")
 	}
 	switch {
-	case lb.Kind != ExternalTCP || lb.TLS != Terminate || lb.ALPN != ALPNNegotiated:
+	case !lb.EndsTLS() || lb.ALPN != ALPNNegotiated:
 	case len(c.spec.Topology.shape().grpc) > 0:
 		c.warn(CodeExternalALPN, "loadBalancer.tls", "the external balancer must negotiate ALPN http/1.1, and never h2",
 			"names.kas takes HTTP/1.1 only, and with h2 kubectl would get a protocol in which it cannot upgrade", "check it, write loadBalancer.alpn: none if it negotiates nothing, or pass TLS through")

@@ -38,7 +38,7 @@ func A(s *spec.Spec) (Topology, error) {
 	}
 	t.Names = lockfile.Names{KAS: tcpName(s, alpn()...)}
 	t.Carries = everything(s)
-	if lb := s.LoadBalancer; lb.Kind == spec.ExternalTCP && lb.TLS == spec.Terminate && lb.ALPN == spec.ALPNNone {
+	if lb := s.LoadBalancer; lb.EndsTLS() && lb.ALPN == spec.ALPNNone {
 		t.Carries.Agents.GRPCS = lockfile.No // grpc-go from 1.67 refuses a connection without h2
 	}
 	return t, nil
@@ -59,7 +59,7 @@ func edge(s *spec.Spec, alpn ...string) *Edge {
 			{Name: kubernetesUpstream, Address: dialable(s.KAS.Listen.KubernetesAPI)},
 		},
 	}
-	if s.LoadBalancer.TLS == spec.Passthrough {
+	if s.LoadBalancer.TLS != spec.Terminate {
 		e.TLS = tlsOf(s, alpn...)
 		if t := s.TLS.SessionTickets; t != nil {
 			e.TLS.Tickets = &Tickets{KeyFile: t.KeyFile, Rotate: time.Duration(t.Rotate)}

@@ -25,7 +25,7 @@ func tcpName(s *spec.Spec, protocols ...string) lockfile.Host {
 	if lb.Kind.External() {
 		n.Listeners = []string{s.Edge.Listen}
 		n.Front = &lockfile.Front{Kind: string(lb.Kind), TLS: string(lb.TLS), ProxyProtocol: string(lb.ProxyProtocol)}
-		if lb.TLS == spec.Terminate && lb.ALPN == spec.ALPNNegotiated {
+		if lb.EndsTLS() && lb.ALPN == spec.ALPNNegotiated {
 			n.Front.ALPN = protocols
 		}
 	}

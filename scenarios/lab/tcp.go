@@ -34,7 +34,7 @@ func (l *Lab) tcpOf(n name, m *cloud.Model) *tcpBalancer {
 	case m != nil || n.Front.Kind != "external-tcp":
 		return nil
 	}
-	b := &tcpBalancer{terminate: n.Front.TLS == "terminate", idle: unlimited}
+	b := &tcpBalancer{terminate: n.Front.TLS != "passthrough", reencrypt: n.Front.TLS == "reencrypt", idle: unlimited}
 	if l.Carries().Agents.GRPCS == lockfile.Yes {
 		b.alpn = []string{"http/1.1", "h2"}
 	}
