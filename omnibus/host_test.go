@@ -178,7 +178,12 @@ func TestFromPackagedToAAndBack(t *testing.T) {
 	if out := m.kasgen(2, "omnibus", "status"); !strings.Contains(out, "in effect     no: changed since the last gitlab-ctl reconfigure") {
 		t.Error(out)
 	}
+	placed := m.tree()
 	out := m.ctl(0, "reconfigure")
+	delete(placed, "/etc/gitlab/.kasgen.pending") // it is done now
+	if d := cmp.Diff(placed, m.tree()); d != "" {
+		t.Errorf("the first reconfigure changed what install had placed:\n%s", d)
+	}
 	if !strings.Contains(out, "GitLab's nginx was reloaded") {
 		t.Errorf("the vhosts were not read: %s", out)
 	}

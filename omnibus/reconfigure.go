@@ -76,6 +76,7 @@ func (r *reconfiguration) before(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.stop(ctx, changes)
 	if c.Same() && len(changes) == 0 {
 		fmt.Fprintln(r.streams.Out, "kasgen: nothing is to be changed")
 		return nil
@@ -97,6 +98,23 @@ func (r *reconfiguration) before(ctx context.Context) error {
 		fmt.Fprintln(r.streams.Out, "keys of gitlab.rb have changed: run gitlab-ctl reconfigure")
 	}
 	return nil
+}
+
+// stop ends services whose units are gone, before chef has GitLab's nginx take
+// their ports back.
+func (r *reconfiguration) stop(ctx context.Context, changes []ledger.Change) {
+	var gone []string
+	for _, c := range changes {
+		if name := filepath.Base(c.Path); c.Remove && (filepath.Ext(name) == ".service" || filepath.Ext(name) == ".socket") {
+			gone = append(gone, name)
+		}
+	}
+	if len(gone) == 0 || !r.host.real() {
+		return
+	}
+	if err := r.host.run(ctx, "systemctl", append([]string{"stop"}, gone...)...); err != nil {
+		fmt.Fprintln(r.streams.Err, "warning:", err)
+	}
 }
 
 // refused gives what is proven to be invalid the exit code that stops a
