@@ -27,7 +27,7 @@ func flags(cmd *cobra.Command, o *options) {
 	f.StringVarP(&o.spec, "file", "f", "", "kasgen.yaml to read (default: /etc/gitlab/kasgen.yaml)")
 	f.StringVar(&o.version, "gitlab-version", "", "version of the package (default: of the one that is installed)")
 	f.StringVar(&o.attributes, "attributes", "", "Omnibus's settings: what gitlab-ctl show-config printed, or a node's JSON (default: the node's of the last reconfigure)")
-	f.StringVar(&o.binary, "binary", "/usr/local/bin/kasgen", "kasgen's path on the machine")
+	f.StringVar(&o.binary, "binary", "", "kasgen's path on the machine (default: as it was installed, or /usr/local/bin/kasgen)")
 	cli.CompleteFile(cmd, "file", "yaml", "yml")
 	cli.CompleteFile(cmd, "attributes", "json")
 }

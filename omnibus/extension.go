@@ -2,6 +2,8 @@ package omnibus
 
 import (
 	"fmt"
+	"regexp"
+	"strings"
 
 	"kasgen/generator/target"
 )
@@ -13,6 +15,18 @@ const Refused = 86
 // hookSeconds is how long a hook may take: nginx's and systemd's own limits
 // fit, and nobody takes a package upgrade for hung.
 const hookSeconds = 90
+
+// binaryLine is the line of the extension that names the binary.
+var binaryLine = regexp.MustCompile(`(?m)^  kasgen_binary = '((?:[^'\\]|\\.)*)'$`)
+
+// installedBinary is kasgen's path as it was installed, or the usual one.
+func (h host) installedBinary() string {
+	text, _, err := h.read(extensionFile)
+	if m := binaryLine.FindSubmatch(text); err == nil && m != nil {
+		return strings.NewReplacer(`\\`, `\`, `\'`, `'`).Replace(string(m[1]))
+	}
+	return "/usr/local/bin/kasgen"
+}
 
 // extension is the file for gitlab-ctl.
 func extension(binary string) ([]byte, error) {

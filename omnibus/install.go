@@ -30,6 +30,9 @@ func (i *installation) run(ctx context.Context) error {
 	if _, err := i.host.recover(); err != nil {
 		return fmt.Errorf("putting back what a run that was ended had begun: %w", err)
 	}
+	if i.binary == "" {
+		i.binary = i.host.installedBinary()
+	}
 	p, err := i.make()
 	if err != nil {
 		return err

@@ -62,6 +62,9 @@ func (o options) specPath() string {
 // make renders, and looks at what Omnibus last worked with. Findings that fail
 // come without a bundle.
 func (o options) make() (*plan, error) {
+	if o.binary == "" {
+		o.binary = o.host.installedBinary()
+	}
 	p := &plan{options: o}
 	var err error
 	if p.text, err = os.ReadFile(o.specPath()); err != nil {

@@ -1,6 +1,7 @@
 package omnibus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,7 +158,7 @@ func (r *reconfiguration) after(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
-	if err := r.host.run(ctx, r.binary, "probe", "--bundle", Directory, "--timeout", "3s", "--wait", "10s"); err != nil {
+	if err := r.host.run(ctx, cmp.Or(r.binary, r.host.installedBinary()), "probe", "--bundle", Directory, "--timeout", "3s", "--wait", "10s"); err != nil {
 		fmt.Fprintln(r.streams.Err, "kasgen: the way to kas does not pass everything:", err)
 	}
 	return nil
