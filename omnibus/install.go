@@ -182,7 +182,8 @@ func (u *removal) run(ctx context.Context) error {
 		}
 	}
 	if units && h.real() {
-		if err := h.run(ctx, "systemctl", "disable", "--now", "kasgen.target", "kasgen-*.service", "kasgen-*.socket"); err != nil {
+		// Services and sockets are a part of the target, and end with it.
+		if err := h.run(ctx, "systemctl", "disable", "--now", "kasgen.target"); err != nil {
 			fmt.Fprintln(u.streams.Err, "warning:", err)
 		}
 	}
