@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +37,9 @@ type Options struct {
 	// Silent is called, if not nil, with a connection whose first bytes did not
 	// come in time, before it is closed.
 	Silent func(net.Conn)
+	// Cleartext is called, if not nil, with a connection that began with
+	// something else than TLS where TLS is spoken, before it is closed.
+	Cleartext func(net.Conn)
 }
 
 // AnyProxy, as Options.Proxy, takes a PROXY header of either version.
@@ -159,6 +163,10 @@ func (l *Listener) classify(raw net.Conn) (sniff.Protocol, net.Conn, error) {
 	if l.TLS != nil {
 		t := tls.Server(conn, l.TLS)
 		if err := t.Handshake(); err != nil {
+			var clear tls.RecordHeaderError
+			if errors.As(err, &clear) && clear.Conn != nil && l.Cleartext != nil {
+				l.Cleartext(clear.Conn)
+			}
 			return "", nil, fmt.Errorf("TLS handshake: %w", err)
 		}
 		conn = t
@@ -178,6 +186,16 @@ func (l *Listener) proxyHeader(c net.Conn) (net.Conn, error) {
 	// Large enough for a version 1 line (107 bytes) and any version 2 header
 	// without long TLVs; longer ones are read through.
 	r := bufio.NewReaderSize(c, 256)
+	if length, unknown := unspecified(r); unknown && (l.Proxy == AnyProxy || l.Proxy == 2) {
+		if _, err := r.Discard(length); err != nil {
+			return nil, fmt.Errorf("reading the PROXY header: %w", err)
+		}
+		rest, err := r.Peek(r.Buffered())
+		if err != nil {
+			return nil, err
+		}
+		return sniff.Replay(c, rest), nil
+	}
 	header, err := proxyproto.Read(r)
 	if err != nil {
 		return nil, fmt.Errorf("reading the PROXY header: %w", err)
@@ -194,6 +212,29 @@ func (l *Listener) proxyHeader(c net.Conn) (net.Conn, error) {
 		return conn, nil // the balancer's own health check, or a client without an address
 	}
 	return &proxied{Conn: conn, remote: header.SourceAddr, local: header.DestinationAddr}, nil
+}
+
+// Where what is in a PROXY header of version 2.
+const (
+	proxyCommandAt = 12 // version 2 and command PROXY are 0x21
+	proxyFamilyAt  = 13
+	proxyLengthAt  = 14
+	proxyHeadSize  = 16
+)
+
+// unspecified tells whether a PROXY header of version 2 is of a client without
+// an address, family UNSPEC, and how long it is: the protocol has a receiver
+// take it, and the library refuses it.
+func unspecified(r *bufio.Reader) (length int, ok bool) {
+	// By its first byte, or this would wait for more than a shorter header has.
+	if b, err := r.Peek(1); err != nil || b[0] != '\r' {
+		return 0, false
+	}
+	b, err := r.Peek(proxyHeadSize)
+	if err != nil || string(b[:proxyCommandAt]) != "\r\n\r\n\x00\r\nQUIT\n" || b[proxyCommandAt] != 0x21 || b[proxyFamilyAt]>>4 != 0 {
+		return 0, false
+	}
+	return proxyHeadSize + int(binary.BigEndian.Uint16(b[proxyLengthAt:])), true
 }
 
 // Proxied is the two ends of the client's connection by the PROXY header that

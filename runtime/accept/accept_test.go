@@ -157,6 +157,7 @@ func TestClassify(t *testing.T) {
 		"PROXY of any version, 1":  {AnyProxy, false, header(1, "192.0.2.1"), get, sniff.HTTP1, "192.0.2.1:1234"},
 		"PROXY of any version, 2":  {AnyProxy, false, header(2, "192.0.2.1"), get, sniff.HTTP1, "192.0.2.1:1234"},
 		"PROXY, the balancer's":    {2, false, string(local), get, sniff.HTTP1, ""},
+		"PROXY 2, unspecified":     {2, false, "\r\n\r\n\x00\r\nQUIT\n\x21\x00\x00\x04\x04\x00\x01x", preface, sniff.HTTP2, ""},
 		"PROXY 1, unknown":         {1, false, "PROXY UNKNOWN\r\n", get, sniff.HTTP1, ""},
 		"PROXY 2 for 1":            {1, false, header(2, "192.0.2.1"), get, "", ""},
 		"PROXY 1 for 2":            {2, false, header(1, "192.0.2.1"), get, "", ""},

@@ -80,16 +80,19 @@ func addrPort(a net.Addr) netip.AddrPort {
 type described struct {
 	net.Conn
 	client *Client
-	late   string // see ServerOptions.Late; "" on HTTP/2
-	told   bool   // and has been sent
+	late   string // see ServerOptions.Late
+	one    bool   // HTTP/1.1 is spoken
+	told   bool   // the head is late, and the client has been told
 }
 
 // Read also answers a client whose head is late.
 func (d *described) Read(p []byte) (int, error) {
 	n, err := d.Conn.Read(p)
 	// net/http reads a single byte to learn whether the client is there.
-	if d.late != "" && !d.told && len(p) > 1 && d.client.head.late(n, err) {
-		tell(d.Conn, d.late)
+	if d.one && !d.told && len(p) > 1 && d.client.head.late(n, err) {
+		if d.late != "" {
+			tell(d.Conn, d.late)
+		}
 		d.told = true
 	}
 	return n, err

@@ -45,6 +45,9 @@ type ServerOptions struct {
 	// no request or not finished its head when Header is over; "" ends it
 	// without a word, as nginx does.
 	Late string
+	// Cleartext is what a client is sent, byte for byte, that speaks no TLS
+	// where TLS is spoken; nil ends it without a word.
+	Cleartext func() string
 	// MaxHeaderBytes bounds the head of a request; 0 is net/http's 1 MiB.
 	MaxHeaderBytes int
 	// MaxConcurrentStreams bounds the streams of one HTTP/2 connection; 0 is
@@ -94,6 +97,9 @@ func NewServer(ln net.Listener, handler http.Handler, o ServerOptions) *Server {
 	begin := accept.Options{Log: o.Log, Proxy: proxy, TLS: o.TLS, Handshake: o.Handshake, Sniff: o.Header}
 	if o.Late != "" && o.HTTP1 {
 		begin.Silent = func(c net.Conn) { tell(c, o.Late) }
+	}
+	if o.Cleartext != nil {
+		begin.Cleartext = func(c net.Conn) { lastWord(c, o.Cleartext()) }
 	}
 	s.accept = accept.New(ln, begin, s.put)
 	return s
@@ -146,7 +152,7 @@ func (s *Server) put(seen sniff.Protocol, c net.Conn) {
 	case two && s.options.HTTP2:
 		s.queue.Put(d)
 	case s.options.HTTP1:
-		d.late = s.options.Late
+		d.one, d.late = true, s.options.Late
 		d.client.begun = sync.OnceFunc(s.fresh.Enter())
 		s.one.Put(d)
 	default:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 
 	"github.com/pires/go-proxyproto"
@@ -24,37 +25,46 @@ func says(name string) func(*server, net.Conn) {
 // headed tells the PROXY header that it gets, which it must, and goes on as
 // says.
 func headed(c net.Conn, r *bufio.Reader) {
-	h, err := proxyproto.Read(r)
+	start, err := r.Peek(1)
 	if err != nil {
-		fmt.Fprintf(c, "no PROXY header: %v", err)
 		return
 	}
-	fmt.Fprint(c, proxyWords(h), ":")
+	words := ""
+	if start[0] == 'P' {
+		if words, err = r.ReadString('\n'); err != nil {
+			return
+		}
+		words = strings.TrimSuffix(words, "\r\n")
+	} else {
+		h, err := proxyproto.Read(r)
+		if err != nil {
+			fmt.Fprintf(c, "no PROXY header: %v", err)
+			return
+		}
+		words = proxyWords(h)
+	}
+	words = chosen.ReplaceAllString(words, "PORT")
+	fmt.Fprint(c, words, ":")
 	_, _ = io.Copy(struct{ io.Writer }{c}, r)
 }
 
+// chosen are ports of the system's choice.
+var chosen = regexp.MustCompile(`\b[1-9]\d{4}\b`)
+
+// proxyWords is a header of version 2 in the words of version 1.
 func proxyWords(h *proxyproto.Header) string {
-	words := fmt.Sprintf("PROXY v%d ", h.Version)
 	if h.Command.IsLocal() {
-		return words + "LOCAL"
+		return "v2 LOCAL"
 	}
 	from, to, ok := h.TCPAddrs()
 	if !ok {
-		return words + "UNKNOWN"
+		return "v2 UNKNOWN"
 	}
 	family := "TCP4"
 	if h.TransportProtocol.IsIPv6() {
 		family = "TCP6"
 	}
-	return fmt.Sprintf("%s%s %s %s", words, family, endWords(from), endWords(to))
-}
-
-// endWords leave out ports of the system's choice.
-func endWords(a *net.TCPAddr) string {
-	if a.Port > 1024 && a.IP.IsLoopback() {
-		return a.IP.String()
-	}
-	return a.String()
+	return fmt.Sprintf("v2 %s %s %s %d %d", family, from.IP, to.IP, from.Port, to.Port)
 }
 
 // waits answers once the client has ended its direction.
@@ -82,8 +92,11 @@ func first(s *server, c net.Conn) {
 	s.heard <- fmt.Sprintf("%q, %s", b, end)
 }
 
-// sink says nothing.
-func sink(_ net.Conn, r *bufio.Reader) { _, _ = io.Copy(io.Discard, r) }
+// sink says nothing, and never ends.
+func sink(s *server, c net.Conn) {
+	_, _ = io.Copy(io.Discard, c)
+	<-s.stopped
+}
 
 // garbage speaks no HTTP.
 func garbage(c net.Conn, r *bufio.Reader) {

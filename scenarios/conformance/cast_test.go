@@ -23,8 +23,9 @@ type server struct {
 	address string
 	open    func(*server, net.Listener) (close func())
 	mu      sync.Mutex
-	close   func()      // nil while it is stopped
-	heard   chan string // what some say that they have heard
+	close   func()        // nil while it is stopped
+	stopped chan struct{} // closed by stop
+	heard   chan string   // what some say that they have heard
 }
 
 // newServer starts one on an address that is free.
@@ -43,6 +44,7 @@ func (s *server) start() error {
 	if err != nil {
 		return err
 	}
+	s.stopped = make(chan struct{})
 	s.address, s.close = ln.Addr().String(), s.open(s, ln)
 	return nil
 }
@@ -52,6 +54,7 @@ func (s *server) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.close != nil {
+		close(s.stopped)
 		s.close()
 	}
 	s.close = nil
@@ -127,7 +130,7 @@ func (c *cast) roles() map[string]func(name string) func(*server, net.Conn) {
 		"HEADED":  each(headed),
 		"WAITS":   each(waits),
 		"FIRST":   func(string) func(*server, net.Conn) { return first },
-		"SINK":    each(sink),
+		"SINK":    func(string) func(*server, net.Conn) { return sink },
 		"GARBAGE": each(garbage),
 		"ORIGIN":  each(origin),
 		"NAMED":   named,

@@ -214,5 +214,6 @@ func (c *client) reload(*step) (string, error) { return "", c.stage.reload(c.ctx
 func (c *client) close() {
 	for _, k := range c.conns {
 		k.Close()
+		k.sending.Wait()
 	}
 }

@@ -20,8 +20,13 @@ var (
 	only   = flag.String("books", "*", "the pattern of the files to run")
 )
 
-// atOnce is how many stages are open at the same time: they mostly wait.
-const atOnce = 8
+// How many stages are open at the same time, and how many behaviours are
+// performed on each: they mostly wait, but what has to come within a limit must
+// not wait for the machine.
+const (
+	stagesAtOnce     = 4
+	behavioursAtOnce = 8
+)
 
 // transcripts are what behaviours of a book came to on a front.
 type transcripts struct {
@@ -39,7 +44,7 @@ func TestConformance(t *testing.T) {
 		t.Fatal(err)
 	}
 	missing := missingPrograms(t)
-	room := make(chan struct{}, atOnce)
+	room := make(chan struct{}, stagesAtOnce)
 	for _, b := range books {
 		name := strings.TrimSuffix(filepath.Base(b.path), ".txtar")
 		if ok, err := filepath.Match(*only, name); err != nil || !ok {
@@ -118,11 +123,15 @@ func (ts *transcripts) run(b *book) {
 		ts.of[one] = text
 	}
 	var work sync.WaitGroup
+	room := make(chan struct{}, behavioursAtOnce)
 	for _, one := range b.behaviours {
-		if b.ordered {
+		room <- struct{}{}
+		work.Go(func() {
 			perform(one)
-		} else {
-			work.Go(func() { perform(one) })
+			<-room
+		})
+		if b.ordered {
+			work.Wait()
 		}
 	}
 	work.Wait()

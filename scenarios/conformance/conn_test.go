@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,15 +11,19 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
 // conn is one of the client's connections.
 type conn struct {
 	net.Conn
-	r    *bufio.Reader
-	two  *http2Conn // if it speaks HTTP/2
-	sent []string   // ClientHellos, for who gives them back
+	r   *bufio.Reader
+	two *http2Conn // if it speaks HTTP/2
+
+	sending sync.WaitGroup // a lot, while the client reads
+	sent    []string       // ClientHellos, for who gives them back
+	told    time.Time      // when the client began to say the last thing
 }
 
 // proxyHeaders are PROXY headers by name; others are written out.
@@ -77,6 +82,10 @@ func (c *client) dial(s *step) (net.Conn, string, error) {
 	t := tls.Client(k, conf)
 	if err := t.HandshakeContext(c.ctx); err != nil {
 		k.Close()
+		var alert tls.AlertError
+		if !errors.As(err, &alert) && !strings.HasPrefix(err.Error(), "remote error: ") {
+			return nil, "refused without an alert", nil
+		}
 		return nil, "refused: " + strings.TrimPrefix(err.Error(), "remote error: "), nil
 	}
 	state := t.ConnectionState()
@@ -86,6 +95,7 @@ func (c *client) dial(s *step) (net.Conn, string, error) {
 // connect opens a connection; its first word is a name for it. http2 makes it
 // one of HTTP/2.
 func (c *client) connect(s *step) (string, error) {
+	began := time.Now()
 	k, words, err := c.dial(s)
 	if k == nil || err != nil {
 		return words, err
@@ -94,7 +104,7 @@ func (c *client) connect(s *step) (string, error) {
 	if c.last == "http2" {
 		c.last = ""
 	}
-	n := &conn{Conn: k, r: bufio.NewReader(k)}
+	n := &conn{Conn: k, r: bufio.NewReader(k), told: began}
 	if old := c.conns[c.last]; old != nil {
 		old.Close()
 	}
@@ -130,15 +140,27 @@ func (c *client) send(s *step) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for text := s.word(0); text != ""; {
-		n := min(size, len(text))
-		if _, err := io.WriteString(k, text[:n]); err != nil {
-			return "closed", nil
+	k.sending.Wait()
+	k.told = time.Now()
+	write := func() {
+		for text := s.word(0); text != ""; {
+			n := min(size, len(text))
+			if _, err := io.WriteString(k, text[:n]); err != nil {
+				return // what comes back tells
+			}
+			text = text[n:]
 		}
-		text = text[n:]
+	}
+	if len(s.word(0)) > atOneGo {
+		k.sending.Go(write) // who gives it back waits for the client to read
+	} else {
+		write()
 	}
 	return "", nil
 }
+
+// atOneGo is how much a socket takes whoever reads.
+const atOneGo = 16 << 10
 
 // hello sends a ClientHello in the clear: what passes it on gives it back.
 func (c *client) hello(s *step) (string, error) {
@@ -187,7 +209,7 @@ func (c *client) receive(s *step) (string, error) {
 		want = k.sent[len(k.sent)-1]
 	}
 	var got []byte
-	for !strings.HasSuffix(string(got), want) {
+	for !bytes.HasSuffix(got, []byte(want)) {
 		b, err := k.r.ReadByte()
 		if err != nil {
 			return k.quoted(got) + closed(err), nil
@@ -206,11 +228,14 @@ func (k *conn) quoted(b []byte) string {
 	for _, hello := range k.sent {
 		text = strings.ReplaceAll(text, hello, "<the ClientHello>")
 	}
-	if len(text) > 400 && strings.Count(text, text[len(text)-1:]) > len(text)/2 {
-		text = fmt.Sprintf("%s… %d bytes", text[:20], len(text))
+	if len(text) > longText {
+		return fmt.Sprintf("%q… %d bytes …%q\n", text[:20], len(text), text[len(text)-20:])
 	}
 	return fmt.Sprintf("%q\n", text)
 }
+
+// longText is how much a transcript shows whole.
+const longText = 400
 
 // closed tells how a connection ended. Whether who closes with bytes unread is
 // heard to end or to reset is left to chance.
@@ -244,11 +269,13 @@ func (c *client) end(s *step) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%T has no half-close", k.Conn)
 	}
+	k.sending.Wait()
 	return "", h.CloseWrite()
 }
 
 // rest reads until the other side ends. after=DURATION is how long that shall
-// take at least, within=DURATION at most; exactly tells the end from a reset.
+// take at least, from when the client said the last thing, within=DURATION at
+// most; exactly tells the end from a reset.
 func (c *client) rest(s *step) (string, error) {
 	k, err := c.on(s)
 	if err != nil {
@@ -262,8 +289,10 @@ func (c *client) rest(s *step) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	began := time.Now()
-	_ = k.SetReadDeadline(began.Add(within))
+	if k.two != nil {
+		return k.two.gone(k, within, after), nil
+	}
+	_ = k.SetReadDeadline(time.Now().Add(within))
 	b, err := io.ReadAll(k.r)
 	how := "closed"
 	switch {
@@ -274,7 +303,7 @@ func (c *client) rest(s *step) (string, error) {
 	case s.has("exactly"):
 		how = "ended"
 	}
-	if took := time.Since(began); took < after {
+	if took := time.Since(k.told); took < after {
 		how += fmt.Sprintf(" after %v already", took.Round(10*time.Millisecond))
 	}
 	return k.quoted(b) + how, nil
@@ -289,6 +318,9 @@ func (c *client) quiet(s *step) (string, error) {
 	d, err := time.ParseDuration(s.word(0))
 	if err != nil {
 		return "", err
+	}
+	if k.two != nil {
+		return k.two.quiet(d), nil
 	}
 	_ = k.SetReadDeadline(time.Now().Add(d))
 	b, err := k.r.Peek(1)

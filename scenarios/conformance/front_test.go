@@ -2,12 +2,15 @@ package conformance
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -154,14 +157,48 @@ func (e *embedded) stop() error {
 	return errors.Join(e.errs...)
 }
 
-type process struct {
-	*native.Process
-	binds []string
-	path  string
+type process struct{ *native.Process }
+
+// startLimit is how long a program may take to open its listeners.
+const startLimit = 10 * time.Second
+
+// listening waits until the kernel says that somebody listens on all of binds.
+func listening(ctx context.Context, x *native.Process, binds []string) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		table, err := os.ReadFile("/proc/net/tcp")
+		if err != nil {
+			return err
+		}
+		missing := slices.ContainsFunc(binds, func(bind string) bool { return !strings.Contains(string(table), listenLine(bind)) })
+		if !missing {
+			return nil
+		}
+		select {
+		case <-x.Exited():
+			return fmt.Errorf("it ended at once: %w", x.Err())
+		case <-ctx.Done():
+			return fmt.Errorf("it does not listen on all of %v", binds)
+		case <-tick.C:
+		}
+	}
+}
+
+// listenLine is how /proc/net/tcp begins the line of a listener of IPv4: the
+// address as a number of this machine's byte order, and state 0A.
+func listenLine(bind string) string {
+	a := netip.MustParseAddrPort(bind)
+	ip := a.Addr().As4()
+	return fmt.Sprintf(": %08X:%04X 00000000:0000 0A", binary.NativeEndian.Uint32(ip[:]), a.Port())
 }
 
 func startNative(ctx context.Context, k kind, path string, binds []string, log *slog.Logger) (running, error) {
-	c := native.Config{Kind: k.program(), Path: path, Binds: binds, Stream: k == nginxKind}
+	// It is not asked by connections whether it listens: upstreams would see
+	// them, and turns among them would begin with the second.
+	c := native.Config{Kind: k.program(), Path: path, Stream: k == nginxKind}
 	p, err := native.Find(c, filepath.Dir(path))
 	if err != nil {
 		return nil, err
@@ -173,7 +210,11 @@ func startNative(ctx context.Context, k kind, path string, binds []string, log *
 	if err != nil {
 		return nil, err
 	}
-	return &process{Process: x, binds: binds, path: path}, nil
+	if err := listening(ctx, x, binds); err != nil {
+		x.Kill()
+		return nil, err
+	}
+	return &process{x}, nil
 }
 
 func (p *process) reload(ctx context.Context) error { return p.Reload(ctx) }

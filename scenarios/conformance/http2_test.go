@@ -35,15 +35,15 @@ type http2Conn struct {
 
 // http2Stream is what came on one stream.
 type http2Stream struct {
-	id       uint32
-	window   int64
-	head     [][2]string
-	size     int
-	body     []byte // the beginning of it
-	trailer  [][2]string
-	ended    bool
-	resetBy  string
-	finished time.Time
+	id      uint32
+	window  int64
+	head    [][2]string
+	size    int
+	body    []byte // the beginning of it
+	trailer [][2]string
+	ended   bool
+	resetBy string
+	told    time.Time // when the client began to say the last thing
 }
 
 // shownBody is how many bytes of a body a transcript shows.
@@ -211,7 +211,7 @@ func (c *client) open(s *step) (string, error) {
 	h.mu.Lock()
 	id := h.next
 	h.next += 2
-	h.streams[id] = &http2Stream{id: id, window: h.initial}
+	h.streams[id] = &http2Stream{id: id, window: h.initial, told: time.Now()}
 	h.mu.Unlock()
 	h.write.Lock()
 	defer h.write.Unlock()
@@ -272,6 +272,7 @@ func (c *client) data(s *step) (string, error) {
 		}
 		h.mu.Lock()
 		h.window -= int64(room)
+		st.told = time.Now()
 		st.window -= int64(room)
 		h.mu.Unlock()
 		h.write.Lock()
@@ -319,7 +320,7 @@ func (c *client) answer(s *step) (string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case st.resetBy != "":
+	case st.resetBy != "" && (len(st.head) == 0 || st.size < n):
 		return st.ending(h), nil
 	case !ok && h.err != nil:
 		return st.ending(h), nil
@@ -347,11 +348,10 @@ func (c *client) finish(s *step) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	began := time.Now()
 	ok := h.wait(within, func() bool { return st.ended || st.resetBy != "" })
-	took := time.Since(began)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	took := time.Since(st.told)
 	var b strings.Builder
 	if !s.has("uncounted") {
 		if st.size > 0 && st.size <= shownBody {
@@ -374,15 +374,50 @@ func (c *client) finish(s *step) (string, error) {
 	return b.String(), nil
 }
 
+// quiet waits so long, in which nothing shall come on any stream.
+func (h *http2Conn) quiet(d time.Duration) string {
+	came := func() (n int) {
+		for _, s := range h.streams {
+			n += s.size + len(s.head) + len(s.trailer) + len(s.resetBy)
+		}
+		return n
+	}
+	h.mu.Lock()
+	before := came()
+	h.mu.Unlock()
+	if h.wait(d, func() bool { return came() != before }) {
+		return "something came"
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err != nil {
+		return "closed"
+	}
+	return "open"
+}
+
+// gone waits for the end of the connection.
+func (h *http2Conn) gone(k *conn, within, after time.Duration) string {
+	h.wait(within, func() bool { return false })
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	how := "still open"
+	if h.err != nil {
+		how = (&http2Stream{}).ending(h)
+	}
+	if took := time.Since(k.told); took < after {
+		how += fmt.Sprintf("after %v already", took.Round(10*time.Millisecond))
+	}
+	return how
+}
+
 // ending is how a stream ended.
 func (s *http2Stream) ending(h *http2Conn) string {
 	switch {
-	case s.resetBy != "" && s.ended:
-		return "ended, then reset " + s.resetBy + "\n"
+	case s.ended: // a reset may follow, which says that the rest is not wanted
+		return "ended\n"
 	case s.resetBy != "":
 		return "reset " + s.resetBy + "\n"
-	case s.ended:
-		return "ended\n"
 	case h.goaway != "":
 		return "goaway " + h.goaway + ", closed\n"
 	default:

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Statuses that net/http has no name for.
@@ -98,16 +99,32 @@ func (q *request) page(status int) string {
 	if more != "" {
 		head = "400 Request Header Or Cookie Too Large"
 	}
-	return fmt.Sprintf("<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n<center><h1>%s</h1></center>\r\n%s<hr><center>%s</center>\r\n</body>\r\n</html>\r\n", head, t, more, q.signature())
+	return pageOf(head, t, more, q.signature())
+}
+
+// pageOf is how nginx's pages are written.
+func pageOf(title, heading, more, signature string) string {
+	return fmt.Sprintf("<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n<center><h1>%s</h1></center>\r\n%s<hr><center>%s</center>\r\n</body>\r\n</html>\r\n", title, heading, more, signature)
+}
+
+// cleartext is a whole answer for who speaks no TLS where TLS is spoken, which
+// net/http never hears of. error_page is not for it.
+func (s *settings) cleartext() string {
+	const title = "The plain HTTP request was sent to HTTPS port"
+	body := pageOf("400 "+title, "400 Bad Request", "<center>"+title+"</center>\r\n", s.signature())
+	return fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nServer: %s\r\nDate: %s\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		s.signature(), time.Now().UTC().Format(http.TimeFormat), len(body), body)
 }
 
 // signature is what nginx calls itself.
-func (q *request) signature() string {
-	if q.settings.serverTokens {
+func (s *settings) signature() string {
+	if s.serverTokens {
 		return "nginx/" + version
 	}
 	return "nginx"
 }
+
+func (q *request) signature() string { return q.settings.signature() }
 
 // fail answers with a status and nginx's page for it, or with the page that
 // error_page names.

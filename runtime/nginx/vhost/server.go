@@ -132,7 +132,7 @@ func (s *Server) options(k *socket) httpengine.ServerOptions {
 		o.Proxy = httpengine.AnyProxy
 	}
 	if k.ssl {
-		o.TLS = s.tls(k)
+		o.TLS, o.Cleartext = s.tls(k), first.cleartext
 	} else {
 		// The parameter makes nginx 1.22 speak HTTP/2 alone on a cleartext
 		// socket, the directive of later ones makes them look first.
