@@ -64,8 +64,7 @@ yours, in a scratch directory, reachable on loopback with a random token.`,
 	f.StringVar(&o.cluster, "cluster-kubeconfig", "", "use the cluster of this kubeconfig")
 	f.StringVar(&o.kubeconfig, "kubeconfig-out", "", "write the kubeconfig for the way through kas here")
 	f.BoolVar(&o.debug, "debug", false, "print what the parts log")
-	f.StringVar(&o.front, "front", string(runtime.Embedded), "what runs the front's files: embedded, or native: the real nginx and HAProxy")
-	cli.Complete(cmd, "front", func() []string { return []string{string(runtime.Embedded), string(runtime.Native)} })
+	addFront(cmd, &o.front)
 	f.StringVar(&o.tls, "tls", "", "who provides the certificate: developmentCA, or acme, from a CA of the lab's own (default: the spec's)")
 	cli.Complete(cmd, "tls", func() []string { return []string{string(spec.TLSDevelopmentCA), string(spec.TLSACME)} })
 	runtime.AddRegistry(cmd, &o.registry)
@@ -80,7 +79,7 @@ type result struct {
 }
 
 func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
-	if err := o.checkFront(); err != nil {
+	if err := checkFront(o.front); err != nil {
 		return err
 	}
 	if o.bundle != "" && (o.from.Given() || o.tls != "") {

@@ -1,37 +1,49 @@
 package scenarios
 
 import (
-	"log/slog"
+	"bytes"
+	"encoding/json"
 	"testing"
 
-	"kasgen/scenarios/rollout"
+	"kasgen/internal/cli"
+	"kasgen/scenarios/scenario"
 )
 
-// TestRollouts goes through every rollout's steps: nobody notices any of them.
-func TestRollouts(t *testing.T) {
-	t.Parallel()
-	all, err := rollout.Read(rollouts, "rollouts")
+// TestScenarios is the command with everything that it has: the whole matrix,
+// each cell as its file expects, and rollouts that nobody notices.
+func TestScenarios(t *testing.T) { //nolint:paralleltest // each is a load by itself
+	all, ways, err := readScenarios()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) < 2 {
-		t.Errorf("%d rollouts", len(all))
-	}
-	for _, r := range all {
-		t.Run(r.Name, func(t *testing.T) {
-			t.Parallel()
-			results, err := rollout.Run(t.Context(), r, rollout.Options{Version: "test", Tell: func(r rollout.Result) { t.Logf("%+v", r) }, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))})
-			if err != nil {
-				t.Fatal(err)
+	for _, front := range []string{"embedded"} {
+		t.Run(front, func(t *testing.T) {
+			var out bytes.Buffer
+			errs := new(log)
+			streams := cli.IO{Out: &out, Err: errs}
+			code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), []string{"scenario", "run", "--format=json", "--front=" + front})
+			var got scenarioResult
+			if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+				t.Fatalf("%v\n%s\n%s", err, out.String(), errs.String())
 			}
-			if len(results) != len(r.Steps)+1 {
-				t.Errorf("%d results of %d steps", len(results), len(r.Steps))
-			}
-			for _, got := range results {
-				if !got.Pass || got.Tried != 3*len(r.Agents) || got.Passed != got.Tried || got.Sessions != len(r.Agents) || got.Alive != got.Sessions {
-					t.Errorf("%+v", got)
+			for _, c := range got.Cells {
+				if !c.Pass || string(c.Front) != front {
+					t.Errorf("%+v", c)
 				}
 			}
+			steps := 0
+			for _, w := range ways {
+				steps += 1 + len(w.Steps)
+			}
+			for _, s := range got.Steps {
+				if !s.Pass || s.Tried != 9 || s.Passed != 9 || s.Sessions != 3 || s.Alive != 3 {
+					t.Errorf("%+v", s)
+				}
+			}
+			if want := len(all) * len(scenario.All()); code != cli.Done || len(got.Cells) != want || len(got.Steps) != steps || len(all) < 12 || len(ways) < 2 {
+				t.Errorf("exit code %d, %d cells of %d, %d steps of %d\n%s", code, len(got.Cells), want, len(got.Steps), steps, errs.String())
+			}
+			t.Logf("scenarios, %s front: %d of %d cells as expected, %d of %d steps unnoticed", front, len(got.Cells), len(all)*len(scenario.All()), len(got.Steps), steps)
 		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"kasgen/internal/cli"
 	"kasgen/internal/diag"
+	"kasgen/runtime"
 	"kasgen/scenarios/lab/cloud"
 	"kasgen/scenarios/rollout"
 	"kasgen/scenarios/scenario"
@@ -129,11 +130,13 @@ type scenarioOptions struct {
 	format cli.Format
 	debug  bool
 	matrix bool // the lines of the matrix alone
+	front  string
 }
 
 func (o *scenarioOptions) flags(cmd *cobra.Command) {
 	cli.AddFormat(cmd, &o.format, cli.Text, cli.JSON)
 	cmd.Flags().BoolVar(&o.debug, "debug", false, "print what the parts log")
+	addFront(cmd, &o.front)
 }
 
 func scenarioNames() []string {
@@ -158,6 +161,9 @@ type scenarioResult struct {
 }
 
 func runScenarios(ctx context.Context, streams cli.IO, o scenarioOptions, names []string) error {
+	if err := checkFront(o.front); err != nil {
+		return err
+	}
 	all, ways, err := readScenarios()
 	if err != nil {
 		return cli.Report(streams, o.format, err)
@@ -183,7 +189,7 @@ func runScenarios(ctx context.Context, streams cli.IO, o scenarioOptions, names 
 			continue
 		}
 		fmt.Fprintln(streams.Err, s.Title)
-		got, err := scenario.Run(ctx, s, cli.Version, log)
+		got, err := scenario.Run(ctx, s, scenario.Options{Version: cli.Version, Log: log, Front: runtime.Programs(o.front)})
 		if err != nil {
 			return err
 		}
@@ -193,7 +199,7 @@ func runScenarios(ctx context.Context, streams cli.IO, o scenarioOptions, names 
 		if o.matrix || !wanted(r.Name) {
 			continue
 		}
-		got, err := rollout.Run(ctx, r, rollout.Options{Version: cli.Version, Log: log,
+		got, err := rollout.Run(ctx, r, rollout.Options{Version: cli.Version, Log: log, Native: runtime.Programs(o.front) == runtime.Native,
 			Tell: func(step rollout.Result) { fmt.Fprintf(streams.Err, "%s: %s\n", step.Title, step.Step) }})
 		if err != nil {
 			return err

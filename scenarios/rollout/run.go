@@ -16,6 +16,7 @@ import (
 	"kasgen/scenarios/demo"
 	"kasgen/scenarios/lab"
 	"kasgen/scenarios/lab/cluster"
+	"kasgen/scenarios/loopback"
 	"kasgen/scenarios/operation"
 )
 
@@ -62,10 +63,8 @@ func Run(ctx context.Context, r Rollout, o Options) (results []Result, err error
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	x := &run{Rollout: r, o: o, dirs: map[string]string{}, beside: map[string]*lab.Beside{}, sessions: map[int64]*operation.Session{}, dials: map[int64]int64{}}
-	for name, text := range r.Specs {
-		if x.dirs[name], err = render(filepath.Join(dir, name), r.Name+".txtar:"+name+".yaml", text); err != nil {
-			return nil, err
-		}
+	if err := x.render(dir); err != nil {
+		return nil, err
 	}
 	x.labs = lab.Options{Bundle: x.dirs[r.Start], Version: o.Version, Log: o.Log, Tell: func(string, string) {}, Agents: r.Agents, Native: o.Native}
 	if x.lab, err = lab.Start(ctx, x.labs); err != nil {
@@ -87,17 +86,45 @@ func Run(ctx context.Context, r Rollout, o Options) (results []Result, err error
 	return results, nil
 }
 
-func render(dir, name string, text []byte) (string, error) {
-	s, findings := spec.Read(name, text, nil)
-	if s == nil {
-		return "", findings.Err()
+// render writes the bundles. Where the real programs run, that is on free ports
+// of loopback: of each bundle its own, but for kas, which is one, and for what
+// takes the place of what runs.
+func (x *run) render(dir string) error {
+	var overrides []spec.Override
+	if x.o.Native {
+		overrides = loopback.Below(dir)
 	}
-	b, err := generator.Render(s)
-	if err != nil {
-		return "", err
+	names := slices.Sorted(maps.Keys(x.Specs))
+	specs := map[string]*spec.Spec{}
+	for _, name := range names {
+		s, findings := spec.Read(x.Name+".txtar:"+name+".yaml", x.Specs[name], overrides)
+		if s == nil {
+			return findings.Err()
+		}
+		if x.o.Native {
+			if err := loopback.Move(s); err != nil {
+				return err
+			}
+		}
+		specs[name] = s
 	}
-	_, err = b.Write(dir, false)
-	return dir, err
+	for _, name := range names {
+		first := specs[x.Start]
+		specs[name].KAS.Listen = first.KAS.Listen
+		if x.o.Native && slices.ContainsFunc(x.Steps, func(s Step) bool { return s.Do == Reload && s.Bundle == name }) {
+			specs[name].LoadBalancer.Listen, specs[name].GRPCBalancer.Listen = first.LoadBalancer.Listen, first.GRPCBalancer.Listen
+			specs[name].HTTP.Listen, specs[name].Edge.Listen = first.HTTP.Listen, first.Edge.Listen
+		}
+		b, err := generator.Render(specs[name])
+		if err != nil {
+			return err
+		}
+		x.dirs[name] = filepath.Join(dir, name)
+		if _, err := b.Write(x.dirs[name], false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (x *run) step(ctx context.Context, s Step) error {

@@ -12,38 +12,43 @@ import (
 	"kasgen/generator"
 	"kasgen/generator/spec"
 	"kasgen/internal/diag"
+	kasgenruntime "kasgen/runtime"
 	"kasgen/scenarios/demo"
 	"kasgen/scenarios/lab"
 	"kasgen/scenarios/lab/cluster"
+	"kasgen/scenarios/loopback"
 	"kasgen/scenarios/operation"
 )
 
 // Cell is one kind of traffic in one scenario.
 type Cell struct {
-	Scenario string   `json:"scenario"`
-	Title    string   `json:"title"`
-	Traffic  Traffic  `json:"traffic"`
-	Want     Outcome  `json:"want"`
-	Got      Outcome  `json:"got"`
-	Pass     bool     `json:"pass"`   // Got is Want
-	Models   []string `json:"models"` // of somebody else's balancers that have a part
-	Reason   string   `json:"reason"` // why not yes
+	Scenario string  `json:"scenario"`
+	Title    string  `json:"title"`
+	Traffic  Traffic `json:"traffic"`
+	Want     Outcome `json:"want"`
+	Got      Outcome `json:"got"`
+	Pass     bool    `json:"pass"` // Got is Want
+	// Front is what runs the files of the front; of scenarios in which all of it
+	// is somebody else's there is none to run.
+	Front  kasgenruntime.Programs `json:"front"`
+	Models []string               `json:"models"` // of somebody else's balancers that have a part
+	Reason string                 `json:"reason"` // why not yes
 }
 
 // agentLimit is how long an agent that may not come through is waited for. One
 // that does takes some tenths of a second.
 const agentLimit = 8 * time.Second
 
+// Options are of a run.
+type Options struct {
+	Version string
+	Log     *slog.Logger
+	Front   kasgenruntime.Programs
+}
+
 // Run renders, runs and tries a scenario. Everything is gone when it returns.
-func Run(ctx context.Context, s Scenario, version string, log *slog.Logger) (cells []Cell, err error) {
-	read, findings := spec.Read(s.Name+".txtar:kasgen.yaml", s.Spec, nil)
-	if read == nil {
-		return s.impossible(findings), nil
-	}
-	b, err := generator.Render(read)
-	if err != nil {
-		return nil, err
-	}
+// Where the real nginx and HAProxy run, they do so on free ports of loopback.
+func Run(ctx context.Context, s Scenario, o Options) (cells []Cell, err error) {
 	dir, err := os.MkdirTemp("", "kasgen-scenario-")
 	if err != nil {
 		return nil, err
@@ -53,10 +58,28 @@ func Run(ctx context.Context, s Scenario, version string, log *slog.Logger) (cel
 			err = fault
 		}
 	}()
+	native := o.Front == kasgenruntime.Native
+	var overrides []spec.Override
+	if native {
+		overrides = loopback.Below(dir)
+	}
+	read, findings := spec.Read(s.Name+".txtar:kasgen.yaml", s.Spec, overrides)
+	if read == nil {
+		return s.impossible(findings, o.Front), nil
+	}
+	if native {
+		if err := loopback.Move(read); err != nil {
+			return nil, err
+		}
+	}
+	b, err := generator.Render(read)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := b.Write(filepath.Join(dir, "bundle"), false); err != nil {
 		return nil, err
 	}
-	l, err := lab.Start(ctx, lab.Options{Bundle: filepath.Join(dir, "bundle"), Version: version, Log: log, Tell: func(string, string) {},
+	l, err := lab.Start(ctx, lab.Options{Bundle: filepath.Join(dir, "bundle"), Version: o.Version, Log: o.Log, Native: native, Tell: func(string, string) {},
 		TryAll: true, Limit: agentLimit, Model: s.Model(), GRPCModel: s.GRPCModel(), Direct: s.Direct})
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", s.Name, err)
@@ -66,12 +89,12 @@ func Run(ctx context.Context, s Scenario, version string, log *slog.Logger) (cel
 			err = fault
 		}
 	}()
-	return s.try(ctx, l), nil
+	return s.try(ctx, l, o.Front), nil
 }
 
 // impossible is what comes of a spec that is refused: what is expected, if it
 // is for the reason that the file names.
-func (s Scenario) impossible(findings diag.Findings) []Cell {
+func (s Scenario) impossible(findings diag.Findings, front kasgenruntime.Programs) []Cell {
 	var why []string
 	known := false
 	for _, f := range findings {
@@ -80,7 +103,7 @@ func (s Scenario) impossible(findings diag.Findings) []Cell {
 			known = known || f.Code == s.Code
 		}
 	}
-	cells := s.cells()
+	cells := s.cells(front)
 	for i := range cells {
 		cells[i].Got, cells[i].Reason = Impossible, strings.Join(why, "; ")
 		cells[i].Pass = cells[i].Want == Impossible && known
@@ -88,18 +111,18 @@ func (s Scenario) impossible(findings diag.Findings) []Cell {
 	return cells
 }
 
-func (s Scenario) cells() []Cell {
+func (s Scenario) cells(front kasgenruntime.Programs) []Cell {
 	var cells []Cell
 	for _, t := range All() {
-		cells = append(cells, Cell{Scenario: s.Name, Title: s.Title, Traffic: t, Want: s.Expect.Of(t), Got: No, Models: append([]string{}, s.Models()...)})
+		cells = append(cells, Cell{Scenario: s.Name, Title: s.Title, Front: front, Traffic: t, Want: s.Expect.Of(t), Got: No, Models: append([]string{}, s.Models()...)})
 	}
 	return cells
 }
 
 // try sees what comes of each kind of traffic. kubectl's kinds are tried
 // through the first agent that there is.
-func (s Scenario) try(ctx context.Context, l *lab.Lab) []Cell {
-	cells := s.cells()
+func (s Scenario) try(ctx context.Context, l *lab.Lab, front kasgenruntime.Programs) []Cell {
+	cells := s.cells(front)
 	for i := range cells {
 		c := &cells[i]
 		switch c.Traffic {

@@ -48,7 +48,11 @@ func WriteTable(w io.Writer, cells []Cell) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%d cells: %d as expected, %d not\n", len(cells), len(cells)-failed, failed)
+	by := ""
+	if len(cells) > 0 {
+		by = ", by the " + string(cells[0].Front) + " front"
+	}
+	_, err := fmt.Fprintf(w, "\n%d cells: %d as expected, %d not%s\n", len(cells), len(cells)-failed, failed, by)
 	return err
 }
 
