@@ -185,7 +185,7 @@ func newWorld(t testing.TB) *world {
 	w.elsewhere("127.0.0.1:7001", "one")
 	w.elsewhere("127.0.0.1:7002", "two")
 	log := slog.New(slog.NewJSONHandler(w.errs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	p := &process{log: log, machine: w.machine(log), sockets: &systemd.Sockets{},
+	p := &process{log: log, out: io.Discard, machine: w.machine(log), sockets: &systemd.Sockets{},
 		options: runOptions{dir: w.dir, state: w.state, role: string(All)}}
 	b, err := Read(w.dir, All)
 	if err != nil {
