@@ -122,9 +122,12 @@ type Balance string
 const (
 	RoundRobin Balance = "roundrobin"
 	LeastConn  Balance = "leastconn"
-	Source     Balance = "source" // HAProxy's, by the client's address
-	First      Balance = "first"  // the first peer that has room
-	KeyHash    Balance = "hash"   // nginx's `hash`, by the client's address
+	// LeastConnTurns is HAProxy's: of those with as few, the one whose load
+	// changed longest ago.
+	LeastConnTurns Balance = "leastconn in turns"
+	Source         Balance = "source" // HAProxy's, by the client's address
+	First          Balance = "first"  // the first peer that has room
+	KeyHash        Balance = "hash"   // nginx's `hash`, by the client's address
 )
 
 // Peer is one server of a pool.

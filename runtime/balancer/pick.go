@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"cmp"
 	"encoding/binary"
 	"hash/crc32"
 	"net/netip"
@@ -70,6 +71,8 @@ func (p *Pool) among(free, able []*peer, req pick) *peer {
 		return free[0]
 	case LeastConn:
 		return roundRobin(leastLoaded(free))
+	case LeastConnTurns:
+		return slices.MinFunc(leastLoaded(free), func(a, b *peer) int { return cmp.Compare(a.changed, b.changed) })
 	case Source:
 		return p.bySource(able, req)
 	case KeyHash:

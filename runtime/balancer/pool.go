@@ -25,6 +25,7 @@ type Pool struct {
 	peers   []*peer
 	ring    []*peer // the weighted map of Source
 	waiting []chan struct{}
+	changes uint64 // of how many connections peers have
 }
 
 // peer is a Peer with what is known of it now.
@@ -33,8 +34,9 @@ type peer struct {
 	up bool // by the active check
 
 	conns    int
-	score    int // smooth weighted round robin
-	weight   int // falls with failures and climbs back, as in nginx
+	changed  uint64 // when conns did last, in the pool's count
+	score    int    // smooth weighted round robin
+	weight   int    // falls with failures and climbs back, as in nginx
 	fails    int
 	failedAt time.Time
 	checked  time.Time
@@ -71,7 +73,7 @@ func (p *Pool) acquire(ctx context.Context, req pick, queue time.Duration) (*pee
 		p.mu.Lock()
 		s, err := p.choose(req, time.Now())
 		if err == nil {
-			s.conns++
+			p.count(s, 1)
 			p.mu.Unlock()
 			return s, nil
 		}
@@ -96,14 +98,21 @@ func (p *Pool) acquire(ctx context.Context, req pick, queue time.Duration) (*pee
 func (p *Pool) retain(s *peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.conns++
+	p.count(s, 1)
+}
+
+// count changes how many connections a peer has; the caller holds p.mu.
+func (p *Pool) count(s *peer, n int) {
+	s.conns += n
+	p.changes++
+	s.changed = p.changes
 }
 
 // release gives a connection back and lets the next client in.
 func (p *Pool) release(s *peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.conns--
+	p.count(s, -1)
 	p.wake()
 }
 

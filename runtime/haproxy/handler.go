@@ -2,7 +2,6 @@ package haproxy
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -128,33 +127,6 @@ func (t *transaction) denied(rules []httpRule) bool {
 	return false
 }
 
-// answer is the balancer's own.
-func (t *transaction) answer(status int) {
-	t.status = status
-	h := t.w.Header()
-	h.Set("Content-Type", ownType)
-	h.Set("Cache-Control", ownCache)
-	t.w.WriteHeader(status)
-	fmt.Fprint(t.w, ownBody(status))
-}
-
-// What the balancer's own answers say of themselves.
-const (
-	ownType  = "text/html"
-	ownCache = "no-cache"
-)
-
-func ownBody(status int) string {
-	return fmt.Sprintf("<html><body><h1>%d %s</h1>\n</body></html>\n", status, http.StatusText(status))
-}
-
-// ownAnswer is such an answer as it is on a connection that it ends.
-func ownAnswer(status int) string {
-	body := ownBody(status)
-	return fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: %s\r\nCache-Control: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
-		status, http.StatusText(status), ownType, ownCache, len(body), body)
-}
-
 // send sends the request to one server.
 func (t *transaction) send(w http.ResponseWriter, r *http.Request, p *balancer.Peer, ended func()) *httpengine.Failure {
 	b := t.backend
@@ -183,7 +155,7 @@ func (t *transaction) send(w http.ResponseWriter, r *http.Request, p *balancer.P
 		return &httpengine.Failure{Stage: httpengine.StageRequest, Status: http.StatusBadRequest, Err: errors.New("a WebSocket without a proper Sec-WebSocket-Key")}
 	}
 	one(out.Header, upgrade)
-	o := httpengine.HTTP1Options{Client: client, OnResponse: t.onResponse, Tunnel: t.tunnel(), Upgraded: ended}
+	o := httpengine.HTTP1Options{Client: client, OnResponse: t.onResponse, Tunnel: t.tunnel(), Upgraded: ended, OwnConnection: true}
 	return t.handler.server.upstream(b, p, t.view.View).HTTP1(w, r, out, o)
 }
 
@@ -193,8 +165,13 @@ const webSocketKey = 24
 
 // one settles what concerns the connection to a server of HTTP/1.1.
 func one(h http.Header, upgrade string) {
-	for _, name := range []string{"Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Upgrade"} {
+	for _, name := range []string{"Keep-Alive", "Proxy-Connection", "Trailer", "Upgrade"} {
 		delete(h, name)
+	}
+	if te := strings.ToLower(strings.Join(h["Te"], ",")); strings.Contains(te, "trailers") {
+		h["Te"] = []string{"trailers"} // the rest is the client's own
+	} else {
+		delete(h, "Te")
 	}
 	h["Connection"] = []string{"close"} // there is one for each request
 	if upgrade != "" {

@@ -271,7 +271,7 @@ func (l *loader) balance(p *proxy, line *haproxyconf.Line) {
 		return
 	}
 	known := map[string]balancer.Balance{
-		"roundrobin": balancer.RoundRobin, "static-rr": balancer.RoundRobin, "leastconn": balancer.LeastConn,
+		"roundrobin": balancer.RoundRobin, "static-rr": balancer.RoundRobin, "leastconn": balancer.LeastConnTurns,
 		"source": balancer.Source, "first": balancer.First,
 	}
 	b, ok := known[line.Words[1].Value]

@@ -1,6 +1,7 @@
 package httpengine
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -82,12 +84,17 @@ type described struct {
 	client *Client
 	late   string // see ServerOptions.Late
 	one    bool   // HTTP/1.1 is spoken
-	told   bool   // the head is late, and the client has been told
+	waits  *waits // for the end of a request, where a half-close is no leaving; may be nil
+	refuse func(status int) string
+	told   bool // the head is late, and the client has been told
 }
 
 // Read also answers a client whose head is late.
 func (d *described) Read(p []byte) (int, error) {
 	n, err := d.Conn.Read(p)
+	if err == io.EOF && d.waits != nil && len(p) == 1 && d.client.head.serving() {
+		return 0, d.waits.wait()
+	}
 	// net/http reads a single byte to learn whether the client is there.
 	if d.one && !d.told && len(p) > 1 && d.client.head.late(n, err) {
 		if d.late != "" {
@@ -104,12 +111,46 @@ func (d *described) Write(p []byte) (int, error) {
 	if d.told {
 		return len(p), nil
 	}
+	if word := d.refusal(p); word != "" {
+		d.told = true
+		if _, err := io.WriteString(d.Conn, word); err != nil {
+			return 0, err
+		}
+		return len(p), nil
+	}
 	return d.Conn.Write(p)
+}
+
+// refusal is what is said instead of p, where that is net/http's own answer to
+// a head that it cannot read.
+func (d *described) refusal(p []byte) string {
+	text, ok := bytes.CutPrefix(p, []byte("HTTP/1.1 "))
+	if !ok || d.refuse == nil || len(text) < 3 || !d.client.head.reading() {
+		return ""
+	}
+	status, err := strconv.Atoi(string(text[:3]))
+	if err != nil {
+		return ""
+	}
+	return d.refuse(status)
+}
+
+// SetReadDeadline and SetDeadline also wake who waits.
+func (d *described) SetReadDeadline(t time.Time) error {
+	d.waits.deadline(t)
+	return d.Conn.SetReadDeadline(t)
+}
+
+// SetDeadline is that of both directions.
+func (d *described) SetDeadline(t time.Time) error {
+	d.waits.deadline(t)
+	return d.Conn.SetDeadline(t)
 }
 
 // Close closes the connection.
 func (d *described) Close() error {
 	d.client.begun()
+	d.waits.close()
 	return d.Conn.Close()
 }
 

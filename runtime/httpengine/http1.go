@@ -30,6 +30,9 @@ type HTTP1Options struct {
 	// EndTogether ends an upgraded stream as soon as one side has ended, as
 	// nginx does; otherwise the other direction goes on.
 	EndTogether bool
+	// OwnConnection passes the upstream's own Connection header on with a 101,
+	// as HAProxy does; otherwise it is "upgrade", as nginx has it.
+	OwnConnection bool
 	// Upgraded is called at the end of a stream that the request has become,
 	// if not nil: HTTP1 returns when the stream begins. It is called once, if
 	// OnResponse let a 101 through and HTTP1 returns no Failure.

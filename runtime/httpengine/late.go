@@ -32,6 +32,20 @@ func (h *headClock) leave() {
 	h.handlers--
 }
 
+// serving tells whether a request is being answered.
+func (h *headClock) serving() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.handlers > 0
+}
+
+// reading tells whether a head has begun that no handler has.
+func (h *headClock) reading() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.handlers == 0 && h.begun
+}
+
 // late takes what came of a read, and tells whether it was that of a head which
 // did not come in time.
 func (h *headClock) late(n int, err error) bool {

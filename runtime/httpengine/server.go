@@ -45,6 +45,13 @@ type ServerOptions struct {
 	// no request or not finished its head when Header is over; "" ends it
 	// without a word, as nginx does.
 	Late string
+	// Refused is what a client of HTTP/1.1 is sent, byte for byte, whose head
+	// cannot be read, by the status that net/http has for it; nil and "" leave
+	// it to net/http.
+	Refused func(status int) string
+	// HalfClose goes on with a request whose client has ended its direction, as
+	// HAProxy does; otherwise it is taken for gone, as nginx does.
+	HalfClose bool
 	// Cleartext is what a client is sent, byte for byte, that speaks no TLS
 	// where TLS is spoken; nil ends it without a word.
 	Cleartext func() string
@@ -152,7 +159,10 @@ func (s *Server) put(seen sniff.Protocol, c net.Conn) {
 	case two && s.options.HTTP2:
 		s.queue.Put(d)
 	case s.options.HTTP1:
-		d.one, d.late = true, s.options.Late
+		d.one, d.late, d.refuse = true, s.options.Late, s.options.Refused
+		if s.options.HalfClose {
+			d.waits = newWaits()
+		}
 		d.client.begun = sync.OnceFunc(s.fresh.Enter())
 		s.one.Put(d)
 	default:

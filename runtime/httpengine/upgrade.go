@@ -23,7 +23,10 @@ func (x *exchange) upgrade(h *head, stop func() bool) (failure *Failure, handed 
 	case x.body != nil && len(x.sent) == 0:
 		return x.failed(errors.New("the upstream answered 101 before it had the request")), false
 	}
-	protocol := h.header.Values("Upgrade")
+	protocol, connection := h.header.Values("Upgrade"), []string{"upgrade"}
+	if own := h.header.Values("Connection"); x.options.OwnConnection && len(own) > 0 {
+		connection = own
+	}
 	removeConnection(h.header)
 	delete(h.header, "Upgrade")
 	resp := &Response{Status: h.status, Header: h.header, Body: http.NoBody}
@@ -51,7 +54,7 @@ func (x *exchange) upgrade(h *head, stop func() bool) (failure *Failure, handed 
 	for k, v := range resp.Header {
 		header[k] = v
 	}
-	header["Connection"], header["Upgrade"] = []string{"upgrade"}, protocol
+	header["Connection"], header["Upgrade"] = connection, protocol
 	if err := x.switched(client, header); err != nil {
 		client.Close()
 		ended()

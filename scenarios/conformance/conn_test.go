@@ -252,7 +252,15 @@ func (c *client) head(s *step) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	within, err := s.duration("within", 10*time.Second)
+	if err != nil {
+		return "", err
+	}
+	_ = k.SetReadDeadline(time.Now().Add(within))
 	resp, err := http.ReadResponse(k.r, nil)
+	if deadline, ok := c.ctx.Deadline(); ok {
+		_ = k.SetReadDeadline(deadline)
+	}
 	if err != nil {
 		return closed(err), nil
 	}

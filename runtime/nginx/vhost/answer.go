@@ -111,9 +111,28 @@ func pageOf(title, heading, more, signature string) string {
 // net/http never hears of. error_page is not for it.
 func (s *settings) cleartext() string {
 	const title = "The plain HTTP request was sent to HTTPS port"
-	body := pageOf("400 "+title, "400 Bad Request", "<center>"+title+"</center>\r\n", s.signature())
-	return fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nServer: %s\r\nDate: %s\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
-		s.signature(), time.Now().UTC().Format(http.TimeFormat), len(body), body)
+	return s.whole("400 Bad Request", pageOf("400 "+title, "400 Bad Request", "<center>"+title+"</center>\r\n", s.signature()))
+}
+
+// refused is a whole answer to a head that net/http cannot read, by the status
+// that it has for it.
+func (s *settings) refused(status int) string {
+	t, more := title(status), ""
+	head := t
+	switch status {
+	case http.StatusRequestHeaderFieldsTooLarge:
+		t, head, more = "400 Bad Request", "400 Request Header Or Cookie Too Large", "<center>Request Header Or Cookie Too Large</center>\r\n"
+	case http.StatusHTTPVersionNotSupported, http.StatusNotImplemented:
+	default:
+		t, head = "400 Bad Request", "400 Bad Request"
+	}
+	return s.whole(t, pageOf(head, t, more, s.signature()))
+}
+
+// whole is an answer, its head included, on a connection that ends.
+func (s *settings) whole(status, body string) string {
+	return fmt.Sprintf("HTTP/1.1 %s\r\nServer: %s\r\nDate: %s\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		status, s.signature(), time.Now().UTC().Format(http.TimeFormat), len(body), body)
 }
 
 // signature is what nginx calls itself.

@@ -126,7 +126,7 @@ func (s *Server) options(k *socket) httpengine.ServerOptions {
 	o := httpengine.ServerOptions{
 		Log: s.log, HTTP1: true, HTTP2: true,
 		Handshake: first.headerTimeout, Header: first.headerTimeout, Idle: first.keepalive,
-		MaxHeaderBytes: maxHead, MaxConcurrentStreams: uint32(first.streams),
+		MaxHeaderBytes: maxHead, MaxConcurrentStreams: uint32(first.streams), Refused: first.refused,
 	}
 	if k.proxy {
 		o.Proxy = httpengine.AnyProxy
