@@ -92,7 +92,7 @@ type described struct {
 // Read also answers a client whose head is late.
 func (d *described) Read(p []byte) (int, error) {
 	n, err := d.Conn.Read(p)
-	if err == io.EOF && d.waits != nil && len(p) == 1 && d.client.head.serving() {
+	if errors.Is(err, io.EOF) && d.waits != nil && len(p) == 1 && d.client.head.serving() {
 		return 0, d.waits.wait()
 	}
 	// net/http reads a single byte to learn whether the client is there.
