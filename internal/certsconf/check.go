@@ -14,18 +14,15 @@ import (
 )
 
 // checker looks at the values of a file that has the right form.
-type checker struct {
-	doc      *strictyaml.Doc
-	findings *diag.Findings
-}
+type checker struct{ *strictyaml.Checker }
 
-func check(f *File, doc *strictyaml.Doc, findings *diag.Findings) {
-	c := &checker{doc: doc, findings: findings}
+func check(sc *strictyaml.Checker, f *File) {
+	c := &checker{sc}
 	if f.APIVersion != APIVersion {
-		c.add(CodeKind, "apiVersion", fmt.Sprintf("apiVersion is %q", f.APIVersion), "this kasgen reads "+APIVersion, "write apiVersion: "+APIVersion)
+		c.Add(CodeKind, "apiVersion", fmt.Sprintf("apiVersion is %q", f.APIVersion), "this kasgen reads "+APIVersion, "write apiVersion: "+APIVersion)
 	}
 	if f.Kind != Kind {
-		c.add(CodeKind, "kind", fmt.Sprintf("kind is %q", f.Kind), "certificates are described by a document of kind "+Kind, "write kind: "+Kind)
+		c.Add(CodeKind, "kind", fmt.Sprintf("kind is %q", f.Kind), "certificates are described by a document of kind "+Kind, "write kind: "+Kind)
 	}
 	oneOf(c, "source", f.Source, SourceACME)
 	switch {
@@ -47,15 +44,8 @@ func check(f *File, doc *strictyaml.Doc, findings *diag.Findings) {
 	}
 }
 
-func (c *checker) add(code, field, what, why, fix string) {
-	if c.doc.Faulty(field) {
-		return // what could not be decoded is zero here
-	}
-	c.findings.Add(diag.Finding{Code: code, Pos: c.doc.Pos(field), Field: field, What: what, Why: why, Fix: fix})
-}
-
 func (c *checker) missing(field, why string) {
-	c.add(CodeMissing, field, field+" is not set", why, "set it")
+	c.Add(CodeMissing, field, field+" is not set", why, "set it")
 }
 
 func oneOf[T ~string](c *checker, field string, value T, allowed ...T) {
@@ -70,12 +60,12 @@ func oneOf[T ~string](c *checker, field string, value T, allowed ...T) {
 	if near := diag.Nearest(string(value), words); near != "" && value != "" {
 		fix = "write " + near
 	}
-	c.add(CodeChoice, field, fmt.Sprintf("%s is %q", field, string(value)), "it is one of "+strings.Join(words, ", "), fix)
+	c.Add(CodeChoice, field, fmt.Sprintf("%s is %q", field, string(value)), "it is one of "+strings.Join(words, ", "), fix)
 }
 
 func (c *checker) acme(at string, a ACME) {
 	if u, err := url.Parse(a.Directory); err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		c.add(CodeURL, at+".directory", fmt.Sprintf("%s.directory is %q", at, a.Directory),
+		c.Add(CodeURL, at+".directory", fmt.Sprintf("%s.directory is %q", at, a.Directory),
 			"a CA is spoken to over https only (RFC 8555, section 6.1)", "write the URL of the CA's directory, as in https://acme-v02.api.letsencrypt.org/directory")
 	}
 	c.optional(at+".caFile", a.CAFile)
@@ -88,7 +78,7 @@ func (c *checker) acme(at string, a ACME) {
 	oneOf(c, at+".keyType", a.KeyType, KeyTypes()...)
 	oneOf(c, at+".challenge", a.Challenge, Challenges()...)
 	if a.Challenge == TLSALPN01 && a.Webroot != "" {
-		c.add(CodeWebroot, at+".webroot", at+".webroot is set although the challenge is tls-alpn-01",
+		c.Add(CodeWebroot, at+".webroot", at+".webroot is set although the challenge is tls-alpn-01",
 			"nothing would be written there", "remove it, or write challenge: http-01")
 	}
 	c.optional(at+".webroot", a.Webroot)
@@ -103,16 +93,16 @@ func (c *checker) cache(at string, cache Cache) {
 		return
 	}
 	if cache.Directory != "" {
-		c.add(CodeDuplicate, at+".secret", at+" has both directory and secret", "replicas share one place", "remove one")
+		c.Add(CodeDuplicate, at+".secret", at+" has both directory and secret", "replicas share one place", "remove one")
 	}
 	switch {
 	case s.Name == "":
 		c.missing(at+".secret.name", "the Secret is found by it")
 	case !isObject(s.Name, true):
-		c.add(CodeName, at+".secret.name", fmt.Sprintf("%s.secret.name is %q", at, s.Name), "Kubernetes names objects in lower case, as host names are (RFC 1123)", "write it like kas-certificates")
+		c.Add(CodeName, at+".secret.name", fmt.Sprintf("%s.secret.name is %q", at, s.Name), "Kubernetes names objects in lower case, as host names are (RFC 1123)", "write it like kas-certificates")
 	}
 	if s.Namespace != "" && !isObject(s.Namespace, false) {
-		c.add(CodeName, at+".secret.namespace", fmt.Sprintf("%s.secret.namespace is %q", at, s.Namespace), "Kubernetes names namespaces in lower case, without a dot (RFC 1123)", "write it like gitlab")
+		c.Add(CodeName, at+".secret.namespace", fmt.Sprintf("%s.secret.namespace is %q", at, s.Namespace), "Kubernetes names namespaces in lower case, without a dot (RFC 1123)", "write it like gitlab")
 	}
 	c.optional(at+".secret.kubeconfig", s.Kubeconfig)
 }
@@ -131,7 +121,7 @@ func (c *checker) certificate(at string, cert Certificate, seen map[string]strin
 	for i, name := range cert.Names {
 		field := fmt.Sprintf("%s.names[%d]", at, i)
 		if !isName(name) {
-			c.add(CodeName, field, fmt.Sprintf("%s is %q", field, name),
+			c.Add(CodeName, field, fmt.Sprintf("%s is %q", field, name),
 				"public CAs certify host names with a dot, and a wildcard needs dns-01, which is not spoken here", "write a host name in lower case, as in kas.example.com")
 		}
 		if i == 0 {
@@ -153,7 +143,7 @@ func (c *checker) unique(field, value string, seen map[string]string) {
 		return // reported as missing, or allowed
 	}
 	if other, there := seen[value]; there {
-		c.add(CodeDuplicate, field, fmt.Sprintf("%s is %q, as %s is", field, value, other), "each has its own", "give this one another")
+		c.Add(CodeDuplicate, field, fmt.Sprintf("%s is %q, as %s is", field, value, other), "each has its own", "give this one another")
 		return
 	}
 	seen[value] = field
@@ -170,7 +160,7 @@ func (c *checker) path(field, value string) {
 	case value == "":
 		c.missing(field, "nothing can be guessed in its place")
 	case !path.IsAbs(value) || path.Clean(value) != value || value == "/":
-		c.add(CodePath, field, fmt.Sprintf("%s is %q", field, value),
+		c.Add(CodePath, field, fmt.Sprintf("%s is %q", field, value),
 			"it is compared as text with the paths in other files, so it is absolute and has neither .. nor double slashes", "write it like /var/lib/kasgen/tls/kas.crt")
 	}
 }
@@ -182,7 +172,7 @@ func (c *checker) address(field, address string) {
 	}
 	_, port, err := net.SplitHostPort(address)
 	if n, convErr := strconv.ParseUint(port, 10, 16); err != nil || convErr != nil || n == 0 {
-		c.add(CodeAddress, field, fmt.Sprintf("%s is %q", field, address),
+		c.Add(CodeAddress, field, fmt.Sprintf("%s is %q", field, address),
 			"an address is host:port with a port from 1 to 65535; IPv6 addresses stand in brackets", "write it like 127.0.0.1:8156")
 	}
 }

@@ -13,18 +13,15 @@ import (
 )
 
 // checker looks at the values of a file that has the right form.
-type checker struct {
-	doc      *strictyaml.Doc
-	findings *diag.Findings
-}
+type checker struct{ *strictyaml.Checker }
 
-func check(f *File, doc *strictyaml.Doc, findings *diag.Findings) {
-	c := &checker{doc: doc, findings: findings}
+func check(sc *strictyaml.Checker, f *File) {
+	c := &checker{sc}
 	if f.APIVersion != APIVersion {
-		c.add(CodeKind, "apiVersion", fmt.Sprintf("apiVersion is %q", f.APIVersion), "this kasgen reads "+APIVersion, "write apiVersion: "+APIVersion)
+		c.Add(CodeKind, "apiVersion", fmt.Sprintf("apiVersion is %q", f.APIVersion), "this kasgen reads "+APIVersion, "write apiVersion: "+APIVersion)
 	}
 	if f.Kind != Kind {
-		c.add(CodeKind, "kind", fmt.Sprintf("kind is %q", f.Kind), "the edge is configured by a document of kind "+Kind, "write kind: "+Kind)
+		c.Add(CodeKind, "kind", fmt.Sprintf("kind is %q", f.Kind), "the edge is configured by a document of kind "+Kind, "write kind: "+Kind)
 	}
 	c.positive("drain", f.Drain, "it bounds how long a stop takes")
 	if len(f.Listeners) == 0 {
@@ -40,15 +37,8 @@ func check(f *File, doc *strictyaml.Doc, findings *diag.Findings) {
 	}
 }
 
-func (c *checker) add(code, field, what, why, fix string) {
-	if c.doc.Faulty(field) {
-		return // what could not be decoded is zero here
-	}
-	c.findings.Add(diag.Finding{Code: code, Pos: c.doc.Pos(field), Field: field, What: what, Why: why, Fix: fix})
-}
-
 func (c *checker) missing(field, why string) {
-	c.add(CodeMissing, field, field+" is not set", why, "set it")
+	c.Add(CodeMissing, field, field+" is not set", why, "set it")
 }
 
 // unique reports a value that is empty or was seen before.
@@ -57,7 +47,7 @@ func (c *checker) unique(field, value string, seen map[string]bool) {
 	case value == "":
 		c.missing(field, "it is what tells this entry from the others")
 	case seen[value]:
-		c.add(CodeDuplicate, field, fmt.Sprintf("%s is %q, as in an entry above", field, value),
+		c.Add(CodeDuplicate, field, fmt.Sprintf("%s is %q, as in an entry above", field, value),
 			"two entries cannot share it", "give each its own")
 	}
 	seen[value] = true
@@ -69,7 +59,7 @@ func (c *checker) address(field, address string) {
 	}
 	_, port, err := net.SplitHostPort(address)
 	if n, convErr := strconv.ParseUint(port, 10, 16); err != nil || convErr != nil || n == 0 {
-		c.add(CodeAddress, field, fmt.Sprintf("%s is %q", field, address),
+		c.Add(CodeAddress, field, fmt.Sprintf("%s is %q", field, address),
 			"an address is host:port with a port from 1 to 65535; IPv6 addresses stand in brackets",
 			"write it like 127.0.0.1:9443, [::1]:9443 or :9443")
 	}
@@ -77,7 +67,7 @@ func (c *checker) address(field, address string) {
 
 func (c *checker) positive(field string, d Duration, why string) {
 	if d <= 0 {
-		c.add(CodeLimit, field, field+" is missing or zero", why, "set a duration such as 10s")
+		c.Add(CodeLimit, field, field+" is missing or zero", why, "set a duration such as 10s")
 	}
 }
 
@@ -108,7 +98,7 @@ func (c *checker) listener(at string, l Listener, upstreams []string) {
 	switch l.ProxyProtocol {
 	case ProxyNone, ProxyV1, ProxyV2:
 	default:
-		c.add(CodeProxy, at+".proxyProtocol", fmt.Sprintf("%s.proxyProtocol is %q", at, string(l.ProxyProtocol)),
+		c.Add(CodeProxy, at+".proxyProtocol", fmt.Sprintf("%s.proxyProtocol is %q", at, string(l.ProxyProtocol)),
 			"the header must be required or refused; guessing would let a client state any address", "write none, v1 or v2")
 	}
 	if l.TLS != nil {
@@ -117,7 +107,7 @@ func (c *checker) listener(at string, l Listener, upstreams []string) {
 	for i, name := range l.ServerNames {
 		if !isHostName(name) {
 			field := fmt.Sprintf("%s.serverNames[%d]", at, i)
-			c.add(CodeName, field, fmt.Sprintf("%s is %q", field, name), "it is compared with SNI and Host, which are host names",
+			c.Add(CodeName, field, fmt.Sprintf("%s is %q", field, name), "it is compared with SNI and Host, which are host names",
 				"write a host name in lower case without port or trailing dot")
 		}
 	}
@@ -150,7 +140,7 @@ func (c *checker) tls(at string, t TLS) {
 		c.missing(at+".keyFile", "TLS cannot be ended without a key")
 	}
 	if t.MinVersion != "1.2" && t.MinVersion != "1.3" {
-		c.add(CodeTLS, at+".minVersion", fmt.Sprintf("%s.minVersion is %q", at, t.MinVersion),
+		c.Add(CodeTLS, at+".minVersion", fmt.Sprintf("%s.minVersion is %q", at, t.MinVersion),
 			"older versions are broken (RFC 8996)", `write "1.2" or "1.3", in quotes`)
 	}
 	if len(t.ALPN) == 0 {
@@ -160,7 +150,7 @@ func (c *checker) tls(at string, t TLS) {
 	for i, protocol := range t.ALPN {
 		if !slices.Contains(known, protocol) {
 			field := fmt.Sprintf("%s.alpn[%d]", at, i)
-			c.add(CodeTLS, field, fmt.Sprintf("%s is %q", field, protocol), "the edge speaks "+strings.Join(known, ", "), "remove it")
+			c.Add(CodeTLS, field, fmt.Sprintf("%s is %q", field, protocol), "the edge speaks "+strings.Join(known, ", "), "remove it")
 		}
 	}
 	if s := t.SessionTickets; s != nil {
@@ -168,7 +158,7 @@ func (c *checker) tls(at string, t TLS) {
 			c.missing(at+".sessionTickets.keyFile", "processes share the secret in it")
 		}
 		if d := time.Duration(s.Rotate); d < shortestRotate || d > longestRotate {
-			c.add(CodeLimit, at+".sessionTickets.rotate", fmt.Sprintf("%s.sessionTickets.rotate is %v", at, d),
+			c.Add(CodeLimit, at+".sessionTickets.rotate", fmt.Sprintf("%s.sessionTickets.rotate is %v", at, d),
 				"clocks differ by minutes, and no ticket may be used for more than 7 days (RFC 8446, section 4.6.1)", "write 10m to 84h, such as 12h")
 		}
 	}
@@ -189,7 +179,7 @@ func (c *checker) limits(at string, l Limits) {
 	c.positive(at+".header", l.Header, "a slow client would hold its connection")
 	c.positive(at+".idle", l.Idle, "an unused connection would never be closed")
 	if l.MaxHeaderBytes <= 0 {
-		c.add(CodeLimit, at+".maxHeaderBytes", at+".maxHeaderBytes is missing or not positive",
+		c.Add(CodeLimit, at+".maxHeaderBytes", at+".maxHeaderBytes is missing or not positive",
 			"a client could fill the memory with one request", "set a number of bytes such as 65536")
 	}
 }
@@ -211,23 +201,23 @@ func (c *checker) routes(at string, r Routes, upstreams []string) {
 		}
 		switch {
 		case !strings.HasPrefix(p.Prefix, "/") || strings.ContainsAny(p.Prefix, "?# \t\r\n"):
-			c.add(CodePrefix, path+".prefix", fmt.Sprintf("%s.prefix is %q", path, p.Prefix),
+			c.Add(CodePrefix, path+".prefix", fmt.Sprintf("%s.prefix is %q", path, p.Prefix),
 				"it is compared with the path of a request, which begins with a slash", "write it like /k8s-proxy")
 		case prefixes[strings.TrimRight(p.Prefix, "/")]:
-			c.add(CodeDuplicate, path+".prefix", fmt.Sprintf("%s.prefix is %q, as in a path above", path, p.Prefix),
+			c.Add(CodeDuplicate, path+".prefix", fmt.Sprintf("%s.prefix is %q, as in a path above", path, p.Prefix),
 				"only one of the two can take a request", "remove one")
 		}
 		prefixes[strings.TrimRight(p.Prefix, "/")] = true
 		for j, token := range p.Upgrades {
 			if !strings.EqualFold(token, "websocket") && !strings.EqualFold(token, "SPDY/3.1") {
 				field := fmt.Sprintf("%s.upgrades[%d]", path, j)
-				c.add(CodeUpgrade, field, fmt.Sprintf("%s is %q", field, token),
+				c.Add(CodeUpgrade, field, fmt.Sprintf("%s is %q", field, token),
 					"agents and kubectl upgrade to nothing else, and others (h2c) would get past the path rules",
 					"write websocket or SPDY/3.1, or remove it")
 			}
 		}
 		if p.UpgradeOnly && len(p.Upgrades) == 0 {
-			c.add(CodeUpgrade, path+".upgradeOnly", path+".upgradeOnly without upgrades", "no request could pass",
+			c.Add(CodeUpgrade, path+".upgradeOnly", path+".upgradeOnly without upgrades", "no request could pass",
 				"name the upgrades, or remove the path")
 		}
 	}
@@ -241,5 +231,5 @@ func (c *checker) upstream(field, name string, upstreams []string) {
 	if near := diag.Nearest(name, upstreams); near != "" {
 		fix = fmt.Sprintf("write %q, or add it to upstreams", near)
 	}
-	c.add(CodeUpstream, field, fmt.Sprintf("%s names the upstream %q", field, name), "there is no upstream of that name", fix)
+	c.Add(CodeUpstream, field, fmt.Sprintf("%s names the upstream %q", field, name), "there is no upstream of that name", fix)
 }

@@ -11,12 +11,5 @@ var errNegative = errors.New("a duration cannot be negative")
 // Read parses an edge.yaml. name is the file's name for findings. The error,
 // where there is one, is a diag.Findings with every fault.
 func Read(name string, data []byte) (*File, error) {
-	var f File
-	doc, fs := strictyaml.Decode(name, data, &f)
-	check(&f, doc, &fs)
-	fs.Sort()
-	if err := fs.Err(); err != nil {
-		return nil, err
-	}
-	return &f, nil
+	return strictyaml.Read(name, data, check)
 }

@@ -16,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 
-	"kasgen/internal/diag"
 	"kasgen/internal/strictyaml"
 )
 
@@ -100,14 +99,7 @@ func Digest(data []byte) string {
 // Read parses a manifest. name is the file's name for findings. The error,
 // where there is one, is a diag.Findings with every fault.
 func Read(name string, data []byte) (*File, error) {
-	var f File
-	doc, fs := strictyaml.Decode(name, data, &f)
-	check(&f, doc, &fs)
-	fs.Sort()
-	if err := fs.Err(); err != nil {
-		return nil, err
-	}
-	return &f, nil
+	return strictyaml.Read(name, data, check)
 }
 
 // Write is the canonical text of f.
@@ -126,20 +118,14 @@ func Write(f *File) []byte {
 var digest = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // checker looks at the values of a manifest that has the right form.
-type checker struct {
-	doc      *strictyaml.Doc
-	findings *diag.Findings
-}
+type checker struct{ *strictyaml.Checker }
 
 func (c checker) add(code, field, what, why string) {
-	if !c.doc.Faulty(field) {
-		c.findings.Add(diag.Finding{Code: code, Pos: c.doc.Pos(field), Field: field, What: what, Why: why,
-			Fix: "write the bundle again with `kasgen render`"})
-	}
+	c.Add(code, field, what, why, "write the bundle again with `kasgen render`")
 }
 
-func check(f *File, doc *strictyaml.Doc, findings *diag.Findings) {
-	c := checker{doc: doc, findings: findings}
+func check(sc *strictyaml.Checker, f *File) {
+	c := checker{sc}
 	add := c.add
 	c.names(f)
 	if f.APIVersion != APIVersion {
