@@ -17,6 +17,7 @@ import (
 	"kasgen/internal/diag"
 	"kasgen/internal/strictyaml"
 	"kasgen/scenarios/lab"
+	"kasgen/scenarios/scenario"
 )
 
 // Do is what a step does.
@@ -76,25 +77,8 @@ const (
 
 const settingsName = "rollout.yaml"
 
-// Read reads every *.txtar in dir of files, in the order of their names.
-func Read(files fs.FS, dir string) ([]Rollout, error) {
-	names, err := fs.Glob(files, path.Join(dir, "*.txtar"))
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(names)
-	var all []Rollout
-	var faults diag.Findings
-	for _, name := range names {
-		data, err := fs.ReadFile(files, name)
-		if err != nil {
-			return nil, err
-		}
-		r, found := parse(name, data)
-		all, faults = append(all, r), append(faults, found...)
-	}
-	return all, faults.Err()
-}
+// Read reads the rollouts in dir of files.
+func Read(files fs.FS, dir string) ([]Rollout, error) { return scenario.ReadAll(files, dir, parse) }
 
 func parse(name string, data []byte) (Rollout, diag.Findings) {
 	archive := txtar.Parse(data)

@@ -107,22 +107,26 @@ const (
 	codeOutcome = "KAS4102" // a value that is none of those that there are
 )
 
-// Read reads every *.txtar in dir of files, in the order of their names.
-func Read(files fs.FS, dir string) ([]Scenario, error) {
+// Read reads the scenarios in dir of files.
+func Read(files fs.FS, dir string) ([]Scenario, error) { return ReadAll(files, dir, parse) }
+
+// ReadAll has parse read every *.txtar in dir of files, in the order of their
+// names, and tells the faults of all of them.
+func ReadAll[T any](files fs.FS, dir string, parse func(name string, data []byte) (T, diag.Findings)) ([]T, error) {
 	names, err := fs.Glob(files, path.Join(dir, "*.txtar"))
 	if err != nil {
 		return nil, err
 	}
 	slices.Sort(names)
-	var all []Scenario
+	var all []T
 	var faults diag.Findings
 	for _, name := range names {
 		data, err := fs.ReadFile(files, name)
 		if err != nil {
 			return nil, err
 		}
-		s, found := parse(name, data)
-		all, faults = append(all, s), append(faults, found...)
+		one, found := parse(name, data)
+		all, faults = append(all, one), append(faults, found...)
 	}
 	return all, faults.Err()
 }
