@@ -68,7 +68,7 @@ func (o importOptions) run(streams cli.IO) error {
 	}
 	// What was read may be a combination that kasgen refuses: that is told, and
 	// the description is of use all the same.
-	_, findings := spec.Read("kasgen.yaml", text, nil)
+	_, findings := spec.ReadFor(Defaults, "kasgen.yaml", text, nil)
 	if o.format == cli.JSON {
 		return cli.PrintJSON(streams.Out, imported{string(text), append([]importer.Lost{}, d.Lost...), append(diag.Findings{}, findings...)})
 	}

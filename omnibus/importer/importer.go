@@ -39,7 +39,6 @@ type Field struct {
 // Usual places, which kasgen.yaml need not say.
 const (
 	samePath    = "/-/kubernetes-agent/"
-	ownPath     = "/k8s-proxy"
 	agentPort   = "127.0.0.1:8150"
 	proxyPort   = "127.0.0.1:8154"
 	healthPort  = "127.0.0.1:8151"
@@ -67,6 +66,11 @@ func Describe(get Settings) (Description, error) {
 	}
 	if on, set := r.get("gitlab_kas", "enable").(bool); set && !on {
 		return r.d, fmt.Errorf("gitlab_kas['enable'] is false: kas does not run here")
+	}
+	if kas := r.text("gitlab_kas_external_url"); kas != "" {
+		if u, err := url.Parse(kas); err != nil || u.Hostname() == "" {
+			return r.d, fmt.Errorf("gitlab_kas_external_url is %q, which is no URL: Omnibus would refuse it", kas)
+		}
 	}
 	r.add("topology", "packaged", "Omnibus's own nginx stands before kas")
 	r.gitlab(gitlab, key)
@@ -127,7 +131,7 @@ func (r *reading) gitlab(external *url.URL, key string) {
 // name is kas's own, or the one that it would have.
 func (r *reading) name(gitlab *url.URL) {
 	const key = "gitlab_kas_external_url"
-	kas, err := url.Parse(r.text(key))
+	kas, err := url.Parse(r.text(key)) // Describe has looked at it
 	if host, at := r.vhost("host"); r.text(key) == "" && host != nil {
 		if on, _ := r.vhost("enable"); on == true {
 			r.add("names.kas", fmt.Sprint(host), Name(at...))
