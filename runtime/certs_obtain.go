@@ -37,16 +37,15 @@ func (b *Bundle) cached(ctx context.Context, moved string) map[string]certs.Stat
 	h := b.hostFor(slog.New(slog.DiscardHandler), moved)
 	if dir := b.certs.CacheDirectory(); dir == "" || there(h.At(dir)) {
 		src, done, err := b.certs.Open(ctx, h)
-		if err == nil {
+		if err != nil {
+			for id, s := range known {
+				s.Error = err.Error()
+				known[id] = s
+			}
+		} else {
 			defer done()
 			for _, s := range src.Status() {
 				known[s.ID] = s
-			}
-		}
-		for id, s := range known {
-			if err != nil {
-				s.Error = err.Error()
-				known[id] = s
 			}
 		}
 	}

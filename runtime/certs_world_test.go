@@ -86,17 +86,17 @@ func (s *street) run() *Running {
 		s.t.Fatal(err)
 	}
 	b.kas = nil
-	var m moves
+	var m host.Moves
 	h := host.Machine(slog.New(slog.NewTextHandler(s.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
 	ca := s.ca.Address()
-	m.name(ca, ca)
+	m.Name(ca, ca)
 	for _, address := range []string{"127.0.0.1:8150", "127.0.0.1:8154"} {
-		m.name(address, s.echo)
+		m.Name(address, s.echo)
 	}
 	h.Path = func(path string) string { return b.Redirect(path, s.state) }
 	h.ReadFile = func(path string) ([]byte, error) { return os.ReadFile(h.Path(path)) }
 	h.Lstat = func(path string) (os.FileInfo, error) { return os.Lstat(h.Path(path)) }
-	h.Listen, h.Dial = m.listen(h.Listen), m.dial(h.Dial)
+	h.Listen, h.Dial = m.Listen(h.Listen), m.Dial(h.Dial)
 	ctx, cancel := context.WithCancel(s.t.Context())
 	r, err := b.Start(ctx, h, h, "test")
 	if err != nil {
@@ -107,7 +107,7 @@ func (s *street) run() *Running {
 		turns *turns
 		at    string
 	}{{s.tls, b.Lock.Names.KAS.Listeners[0]}, {s.web, "0.0.0.0:80"}} {
-		if real, ok := m.listener(to.at); ok {
+		if real, ok := m.Address(to.at); ok {
 			to.turns.add(real)
 		}
 	}

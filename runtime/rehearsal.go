@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -19,8 +18,6 @@ import (
 	"kasgen/internal/diag"
 	"kasgen/runtime/certs"
 	"kasgen/runtime/certs/pebble"
-	"kasgen/runtime/host"
-	"kasgen/runtime/state"
 )
 
 // rehearsing bounds a rehearsal: the test CA waits for up to five seconds before
@@ -58,7 +55,7 @@ func rehearsal(ctx context.Context, streams cli.IO, dir, moved string) (err erro
 	defer cancel()
 	if err := b.rehearse(ctx, newStage(scratch, b, moved), say); err != nil {
 		return cli.Report(streams, cli.Text, diag.Findings{{Code: "KAS3305", Severity: diag.Error, Pos: diag.Pos{File: dir}, What: "no certificate was obtained in the rehearsal: " + err.Error(),
-			Why: "a CA would not get through either", Fix: "repair what the reason says; `kasgen topology` draws the way"}}, b.Subjects()...)
+			Why: "a CA would not get through either", Fix: "repair what the reason says; `kasgen topology show` draws the way"}}, b.Subjects()...)
 	}
 	return nil
 }
@@ -77,7 +74,7 @@ func (b *Bundle) rehearse(ctx context.Context, s *stage, say func(string, ...any
 	troupe.kas = nil // no stream is carried
 	troupe.certs = b.certs.Rehearsal(filepath.Join(s.dir, "cache"), s.ca())
 	begin := time.Now()
-	r, err := troupe.Start(ctx, s.host(), s.host(), "rehearsal")
+	r, err := troupe.Start(ctx, s.machine(), s.machine(), "rehearsal")
 	if err != nil {
 		return err
 	}
@@ -115,7 +112,7 @@ func (b *Bundle) testCA(ctx context.Context, s *stage, pair tls.Certificate, say
 		at, _ = b.Cleartext()
 		port = &o.HTTPPort
 	}
-	real, ok := s.listener(at)
+	real, ok := s.Address(at)
 	if !ok {
 		return nil, fmt.Errorf("nothing listens on %s", at)
 	}
@@ -123,7 +120,7 @@ func (b *Bundle) testCA(ctx context.Context, s *stage, pair tls.Certificate, say
 		return nil, err
 	}
 	if id, file := b.ExternalAccount(); id != "" {
-		key, err := s.host().ReadFile(file)
+		key, err := s.machine().ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
@@ -138,7 +135,7 @@ func (b *Bundle) testCA(ctx context.Context, s *stage, pair tls.Certificate, say
 	if name == "" {
 		name = "443"
 	}
-	s.name(net.JoinHostPort(from.Hostname(), name), ca.Address())
+	s.Name(net.JoinHostPort(from.Hostname(), name), ca.Address())
 	say("a test CA stands in for %s and validates by %s at %s, which is %s here", from.Host, b.certs.Challenge(), at, real)
 	return ca, nil
 }
@@ -169,7 +166,7 @@ func watched(ctx context.Context, r *Running) error {
 // shown looks at what clients of each name get. nginx and HAProxy have read it
 // from files, a moment after it was obtained.
 func (b *Bundle) shown(ctx context.Context, s *stage, ca *pebble.Server, say func(string, ...any)) error {
-	at, ok := s.listener(b.Lock.Names.KAS.Listeners[0])
+	at, ok := s.Address(b.Lock.Names.KAS.Listeners[0])
 	if !ok {
 		return fmt.Errorf("nothing listens on %s", b.Lock.Names.KAS.Listeners[0])
 	}
@@ -180,7 +177,7 @@ func (b *Bundle) shown(ctx context.Context, s *stage, ca *pebble.Server, say fun
 	for _, name := range b.certs.Names() {
 		to := at
 		if g := b.Lock.Names.GRPC; g != nil && g.Name == name {
-			if own, ok := s.listener(g.Listeners[0]); ok {
+			if own, ok := s.Address(g.Listeners[0]); ok {
 				to = own
 			}
 		}
@@ -214,53 +211,4 @@ func portOf(address string) (int, error) {
 		return 0, err
 	}
 	return strconv.Atoi(port)
-}
-
-// stage is a machine on which nothing is changed that was there before.
-type stage struct {
-	dir    string
-	bundle *Bundle
-	moved  string
-	moves
-}
-
-func newStage(dir string, b *Bundle, moved string) *stage {
-	return &stage{dir: dir, bundle: b, moved: moved}
-}
-
-func (s *stage) ca() string { return filepath.Join(s.dir, "ca", "ca.crt") }
-
-// authority is the certificate of the CA's own listener, in the name that the
-// bundle has for it.
-func (s *stage) authority() (tls.Certificate, error) {
-	from, err := url.Parse(s.bundle.CA())
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	cert := filepath.Join(s.dir, "ca", "listener.crt")
-	if _, err := state.Ensure([]state.Item{{Path: s.ca(), Kind: state.CA}, {Path: cert, Kind: state.Certificate, Names: []string{from.Hostname()}}}); err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.LoadX509KeyPair(cert, state.KeyPath(cert))
-}
-
-// path is where a file lies: what is obtained is written to the scratch
-// directory, everything else is read where it is.
-func (s *stage) path(path string) string {
-	if s.bundle.Obtained(path) {
-		return filepath.Join(s.dir, "obtained", path)
-	}
-	if strings.HasPrefix(path, s.dir) {
-		return path
-	}
-	return s.bundle.Redirect(path, s.moved)
-}
-
-func (s *stage) host() *host.Host {
-	h := host.Machine(slog.New(slog.DiscardHandler))
-	h.Path = s.path
-	h.ReadFile = func(path string) ([]byte, error) { return os.ReadFile(s.path(path)) }
-	h.Lstat = func(path string) (os.FileInfo, error) { return os.Lstat(s.path(path)) }
-	h.Listen, h.Dial = s.listen(h.Listen), s.dial(h.Dial)
-	return h
 }
