@@ -1,7 +1,6 @@
 package haproxy
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -316,74 +315,6 @@ func TestWebGRPCFaults(t *testing.T) {
 				}
 				if !found || !strings.Contains(err.Error(), tt.text) {
 					t.Errorf("got %v, want %v %s", err, tt.want, tt.text)
-				}
-			})
-		}
-	})
-}
-
-// TestWebHTTP1 is clients of HTTP/1.1.
-func TestWebHTTP1(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
-	const k = "frontend f\n bind BIND\n default_backend k\nbackend k\n"
-	tests := map[string]struct {
-		conf, send string
-		status     int
-		body       string
-		header     string // "Name: value" or "!Name"
-	}{
-		"to proto h2":                    {k + " server s @HTTP proto h2\n", "GET /a%2fb?x HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a%2fb?x h "" [] `, "X-Proto: HTTP/2.0"},
-		"POST to proto h2":               {k + " server s @HTTP proto h2\n", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab", 200, `POST /a h "" [] ab`, "X-Proto: HTTP/2.0"},
-		"plain":                          {k + " server s @HTTP\n", "GET /a%2fb?x HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a%2fb?x h "" [] `, "X-Proto: HTTP/1.1"},
-		"chunked":                        {k + " server s @HTTP\n", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", 200, `POST /a h "" [] ab`, ""},
-		"headers":                        {k + " option forwardfor\n http-request add-header X-Added \"a b %%\"\n http-response del-header X-Gone\n http-response set-header X-New n\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n", 200, `GET /a h "a b %" ["192.0.2.1" "127.0.0.1"] `, "X-New: n"},
-		"header gone":                    {k + " http-response del-header X-Gone\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", "!X-Gone"},
-		"forwardfor unless there is one": {k + " option forwardfor if-none header X-Added\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-Added: me\r\n\r\n", 200, `GET /a h "me" [] `, ""},
-		"forwardfor except":              {k + " option forwardfor except 127.0.0.0/8\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a h "" [] `, ""},
-		"del-header":                     {k + " http-request del-header X-Added\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-Added: me\r\n\r\n", 200, `GET /a h "" [] `, ""},
-		"dead":                           {k + " retries 0\n server s @DEAD\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 503, "", "Cache-Control: no-cache"},
-		"garbage":                        {k + " server s @GARBAGE\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 502, "", ""},
-		"timeout server":                 {k + " timeout server 200ms\n server s @HTTP\n", "GET /silent HTTP/1.1\r\nHost: h\r\n\r\n", 504, "", ""},
-		"half a head":                    {k + " server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n", 408, "", ""},
-		"no head":                        {k + " server s @HTTP\n", "", 408, "", ""},
-		"no request":                     {k + " server s @HTTP\n", "what is this\r\n\r\n", 400, "", ""},
-		"space in a name":                {k + " server s @HTTP\n", "GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n", 400, "", ""},
-		"deny":                           {"frontend f\n bind BIND\n http-request deny deny_status 404 unless { path_beg /x /a }\n default_backend k\nbackend k\n server s @HTTP\n", "GET /b HTTP/1.1\r\nHost: h\r\n\r\n", 404, "", "Content-Type: text/html"},
-		"not denied":                     {"frontend f\n bind BIND\n http-request deny deny_status 404 unless { path_beg /x /a }\n default_backend k\nbackend k\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", ""},
-		"path without query":             {"frontend f\n bind BIND\n http-request deny if { path_end x }\n default_backend k\nbackend k\n server s @HTTP\n", "GET /a?x HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", ""},
-		"hdr":                            {"frontend f\n bind BIND\n http-request deny deny_status 410 if { hdr(x-list) two }\n default_backend k\nbackend k\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\nX-List: one, two\r\n\r\n", 410, "", ""},
-		"hdr with a port":                {"frontend f\n bind BIND\n use_backend k if { hdr(host) -i H:80 }\nbackend k\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h:80\r\n\r\n", 200, "", ""},
-		"ssl_fc":                         {"frontend f\n bind BIND\n http-request deny deny_status 403 unless { ssl_fc }\n default_backend k\nbackend k\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 403, "", ""},
-		"listen":                         {"listen f\n bind BIND\n http-request set-header X-Added 1\n server s @HTTP\n", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, `GET /a h "1" [] `, ""},
-		"HEAD":                           {k + " server s @HTTP\n", "HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "", "X-Proto: HTTP/1.1"},
-	}
-	bothEngines(t, func(t *testing.T, start func(testing.TB, string) func(string) string) {
-		for name, tt := range tests {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				c, err := net.Dial("tcp", l.run(t, start, webHead+tt.conf))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(15 * time.Second))
-				io.WriteString(c, tt.send)
-				method, _, _ := strings.Cut(tt.send, " ")
-				resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
-				if err != nil {
-					t.Fatalf("no answer: %v, want %d", err, tt.status)
-				}
-				b, _ := io.ReadAll(resp.Body)
-				if resp.StatusCode != tt.status || tt.body != "" && string(b) != tt.body {
-					t.Errorf("got %s %q, want %d %q", resp.Status, b, tt.status, tt.body)
-				}
-				if name, gone := strings.CutPrefix(tt.header, "!"); gone {
-					if resp.Header.Get(name) != "" {
-						t.Errorf("the header %s is still there", name)
-					}
-				} else if name, value, ok := strings.Cut(tt.header, ": "); ok && resp.Header.Get(name) != value {
-					t.Errorf("got %v, want %s", resp.Header, tt.header)
 				}
 			})
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -240,6 +241,79 @@ func TestLate(t *testing.T) {
 				got = append(got, resp.StatusCode)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestHalfClose answers who has ended its direction where that is no leaving,
+// and serves what came before the end.
+func TestHalfClose(t *testing.T) {
+	t.Parallel()
+	for _, on := range []bool{true, false} {
+		t.Run(fmt.Sprint(on), func(t *testing.T) {
+			t.Parallel()
+			o := both()
+			o.HalfClose = on
+			left := make(chan bool, 1)
+			_, address := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				select {
+				case <-r.Context().Done():
+					left <- true
+				case <-time.After(short):
+					left <- false
+				}
+			}), o)
+			c := dial(t, address)
+			io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+			if err := c.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if got := <-left; got == on {
+				t.Errorf("the client is taken for gone: %t", got)
+			}
+			if b, err := io.ReadAll(c); on && (err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 ")) {
+				t.Errorf("%q, %v", b, err)
+			}
+		})
+	}
+}
+
+// TestRefused has the caller's words for a head that cannot be read, and for no
+// other answer.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	o := both()
+	o.Refused = func(status int) string {
+		return fmt.Sprintf("HTTP/1.1 %d Mine\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status)
+	}
+	for send, want := range map[string][]string{
+		"what is this\r\n\r\n":                                         {"400 Mine"},
+		"GET / HTTP/9.1\r\nHost: h\r\n\r\n":                            {"505 Mine"},
+		plainGet + "GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n":        {"200 OK", "400 Mine"},
+		"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n":       {"200 OK"},
+		"GET /{x} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: y\r\n\r\n": {"501 Mine"},
+	} {
+		t.Run(send, func(t *testing.T) {
+			t.Parallel()
+			_, address := serve(t, saying(), o)
+			c := dial(t, address)
+			r := bufio.NewReader(c)
+			var got []string
+			for piece := range strings.SplitAfterSeq(send, "\r\n\r\n") {
+				if piece == "" {
+					continue
+				}
+				io.WriteString(c, piece)
+				resp, err := http.ReadResponse(r, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				got = append(got, resp.Status)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
 		})

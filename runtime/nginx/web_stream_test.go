@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -233,72 +232,6 @@ server { listen BIND0 http2; server_name a.example.com;
 				s := open(t, long(h2c(r.address("BIND0"))), "http://"+r.address("BIND0")+tt.path, "a.example.com")
 				return s.talk(tt.pieces, tt.wait, strings.HasSuffix(tt.path, "Echo"))
 			})
-		})
-	}
-}
-
-// TestWebUpgrade compares streams that a request has become.
-func TestWebUpgrade(t *testing.T) {
-	t.Parallel()
-	w := newWeb(t, `
-map $http_upgrade $connection_upgrade { default upgrade; "" close; }
-server { listen BIND0; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade; proxy_set_header Host $http_host;
-    add_header X-Added yes; add_header X-Always yes always;
-    location / { proxy_pass http://ORIGIN; }
-    location /short/ { proxy_read_timeout 400ms; proxy_pass http://ORIGIN; }
-    location /ten/ { proxy_http_version 1.0; proxy_pass http://ORIGIN; }
-    location /none/ { proxy_set_header X-A b; proxy_pass http://ORIGIN; }
-}
-`, "ORIGIN", origin(t))
-	want, got := w.run(t, native), w.run(t, embedded)
-	for _, tt := range []struct {
-		name, path, token, early, late string
-		half                           bool
-	}{
-		{"websocket", "/upgrade", "websocket", "", "later", false},
-		{"SPDY", "/upgrade", "SPDY/3.1", "", "later", false},
-		{"early bytes", "/upgrade", "websocket", "early ", "later", false},
-		{"half-close ends both", "/upgrade", "websocket", "", "", true},
-		{"silence", "/short/upgrade", "websocket", "", "", false},
-		{"HTTP/1.0 upstream", "/ten/upgrade", "websocket", "", "later", false},
-		{"headers not set", "/none/upgrade", "websocket", "", "", false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			say := func(r *running) string {
-				c, err := net.Dial("tcp", r.address("BIND0"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(8 * time.Second))
-				fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: %s\r\n\r\n%s", tt.path, tt.token, tt.early)
-				expect := len("hello ") + len(tt.early) + len(tt.late)
-				head, rest, ok := readHead(c)
-				if !ok || !strings.HasPrefix(head, "101") {
-					return head
-				}
-				_, _ = io.WriteString(c, tt.late)
-				if tt.half {
-					_ = c.(*net.TCPConn).CloseWrite()
-				}
-				for len(rest) < expect {
-					b := make([]byte, 100)
-					n, err := c.Read(b)
-					rest += string(b[:n])
-					if err != nil {
-						break
-					}
-				}
-				if tt.late == "" {
-					_, err := c.Read(make([]byte, 1))
-					rest += fmt.Sprintf(" then %v", err)
-				}
-				return head + rest
-			}
-			if diff := cmp.Diff(say(want), say(got)); diff != "" {
-				t.Errorf("the embedded role differs (-nginx +embedded):\n%s", diff)
-			}
 		})
 	}
 }

@@ -84,6 +84,16 @@ func answer(c net.Conn, r *bufio.Reader, line string, header textproto.MIMEHeade
 		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
 		_, _ = io.Copy(io.Discard, r)
 		return
+	case has("watch"):
+		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+		_, _ = io.Copy(io.Discard, r)
+		return
+	case has("endless"):
+		fmt.Fprint(c, "HTTP/1.1 200 OK\r\n\r\n")
+		for _, err := c.Write(nil); err == nil; {
+			_, err = c.Write(make([]byte, 64<<10))
+		}
+		return
 	case has("late"):
 		// It answers once it has heard the end, if it does.
 		n, err := io.Copy(io.Discard, r)

@@ -30,7 +30,7 @@ type step struct {
 func verbs() map[string]func(*client, *step) (string, error) {
 	return map[string]func(*client, *step) (string, error){
 		"connect": (*client).connect, "send": (*client).send, "hello": (*client).hello, "receive": (*client).receive, "head": (*client).head,
-		"end": (*client).end, "rest": (*client).rest, "quiet": (*client).quiet, "close": (*client).closeOne,
+		"end": (*client).end, "rest": (*client).rest, "quiet": (*client).quiet, "close": (*client).closeOne, "idle": (*client).idle,
 		"open": (*client).open, "data": (*client).data, "answer": (*client).answer, "finish": (*client).finish, "reset": (*client).reset,
 		"stop": (*client).stopOne, "start": (*client).startOne, "heard": (*client).heard, "reload": (*client).reload,
 		"until": (*client).until, "times": (*client).times, "say": (*client).say, "hold": (*client).say,
@@ -210,6 +210,20 @@ func (c *client) heard(s *step) (string, error) {
 }
 
 func (c *client) reload(*step) (string, error) { return "", c.stage.reload(c.ctx) }
+
+// idle does nothing for so long, not even read.
+func (c *client) idle(s *step) (string, error) {
+	d, err := time.ParseDuration(s.word(0))
+	if err != nil {
+		return "", err
+	}
+	select {
+	case <-time.After(d):
+		return "", nil
+	case <-c.ctx.Done():
+		return "", c.ctx.Err()
+	}
+}
 
 func (c *client) close() {
 	for _, k := range c.conns {

@@ -216,6 +216,9 @@ drain: 1s
 				worse = append(worse, id)
 			}
 		}
+		if len(worse) == 0 || n == 3 {
+			totals.add("h2spec: %d of %d through the edge, %d of grpc-go by itself, %d that the edge breaks", got.count("pass"), specTotal, want.count("pass"), len(worse))
+		}
 		if len(worse) == 0 {
 			return
 		}
@@ -254,6 +257,7 @@ http { server { listen 127.0.0.1:8080 http2; location / { proxy_pass %s; } } }
 			}
 		}
 	}
+	totals.add("h2spec: %d of %d by the embedded nginx, at least %d have to", got.count("pass"), specTotal, leastNginx)
 	if n := got.count("pass"); n < leastNginx || len(got) != specTotal {
 		for id, r := range got {
 			if r != "pass" {

@@ -141,22 +141,25 @@ func rename(method string) string { return strings.Replace(method, suitePackage,
 
 // tally counts over all topologies.
 type tally struct {
-	mu          sync.Mutex
-	passed, all int
+	mu     sync.Mutex
+	passed int
 }
 
 // TestInterop runs every case through every topology, by each way that an
 // agent has.
 func TestInterop(t *testing.T) {
 	var sum tally
-	t.Cleanup(func() { t.Logf("interop: %d of %d cases pass", sum.passed, sum.all) })
+	transports := []bool{false, true} // whether gRPC goes within a WebSocket
+	t.Cleanup(func() {
+		totals.add("interop: %d of %d (%d cases x %d topologies x %d transports)", sum.passed, len(interopCases())*len(topologies())*len(transports), len(interopCases()), len(topologies()), len(transports))
+	})
 	t.Run("topologies", func(t *testing.T) {
 		for _, topology := range topologies() {
 			t.Run(topology, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, topology, interopServer(t))
 				for name := range interopCases() {
-					for _, webSocket := range []bool{false, true} {
+					for _, webSocket := range transports {
 						way := map[bool]string{false: "grpcs", true: "wss"}[webSocket]
 						t.Run(way+" "+name, func(t *testing.T) {
 							t.Parallel()
@@ -174,7 +177,6 @@ func TestInterop(t *testing.T) {
 func (s *tally) note(pass bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all++
 	if pass {
 		s.passed++
 	}
