@@ -43,7 +43,9 @@ func newApart(t *testing.T, text string) *apart {
 	if s == nil {
 		t.Fatal(findings)
 	}
-	if err := loopback.Move(s); err != nil {
+	var ports loopback.Ports
+	t.Cleanup(func() { _ = ports.Close() })
+	if err := ports.Move(s); err != nil {
 		t.Fatal(err)
 	}
 	a.spec = s

@@ -83,7 +83,9 @@ func obtaining(t *testing.T, text string, native bool) *lab.Lab {
 	if native {
 		balancertest.Native(t, "nginx")
 		balancertest.Native(t, "haproxy")
-		move, overrides = loopback.Move, append(overrides, loopback.Below(t.TempDir())...)
+		var ports loopback.Ports
+		t.Cleanup(func() { _ = ports.Close() })
+		move, overrides = ports.Move, append(overrides, loopback.Below(t.TempDir())...)
 		text += "nginx: {streamModule: /usr/lib/nginx/modules/ngx_stream_module.so}\n"
 	}
 	return startWith(t, lab.Options{Bundle: bundleOf(t, text, move, overrides...), Native: native, Registry: runtime.Memory})

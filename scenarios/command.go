@@ -99,7 +99,9 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 		if o.tls != "" {
 			o.from.More = append(o.from.More, spec.Override{Field: "tls.source", Text: o.tls, Source: "--tls"})
 		}
-		if err := render(streams, o); err != nil {
+		var ports loopback.Ports
+		defer closing(&err, ports.Close)
+		if err := render(streams, o, &ports); err != nil {
 			return err
 		}
 	}
@@ -175,8 +177,8 @@ func print(streams cli.IO, o demoOptions, topology string, cells []demo.Cell, su
 	}
 }
 
-// render writes the bundle of the spec.
-func render(streams cli.IO, o demoOptions) error {
+// render writes the bundle of the spec; where the real programs run, for ports.
+func render(streams cli.IO, o demoOptions, ports *loopback.Ports) error {
 	s, findings, err := o.from.Read(streams.In)
 	if err != nil {
 		return err
@@ -188,7 +190,7 @@ func render(streams cli.IO, o demoOptions) error {
 		return cli.Exit{Code: o.from.Code(findings)}
 	}
 	if runtime.Programs(o.front) == runtime.Native {
-		if err := loopback.Move(s); err != nil {
+		if err := ports.Move(s); err != nil {
 			return err
 		}
 	}

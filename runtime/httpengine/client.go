@@ -86,7 +86,7 @@ type described struct {
 	one    bool   // HTTP/1.1 is spoken
 	waits  *waits // for the end of a request, where a half-close is no leaving; may be nil
 	refuse func(status int) string
-	told   bool // the head is late, and the client has been told
+	told   atomic.Bool // the client has been told instead of net/http, whose reading and writing overlap
 }
 
 // Read also answers a client whose head is late.
@@ -96,11 +96,11 @@ func (d *described) Read(p []byte) (int, error) {
 		return 0, d.waits.wait()
 	}
 	// net/http reads a single byte to learn whether the client is there.
-	if d.one && !d.told && len(p) > 1 && d.client.head.late(n, err) {
+	if d.one && !d.told.Load() && len(p) > 1 && d.client.head.late(n, err) {
 		if d.late != "" {
 			tell(d.Conn, d.late)
 		}
-		d.told = true
+		d.told.Store(true)
 	}
 	return n, err
 }
@@ -108,11 +108,11 @@ func (d *described) Read(p []byte) (int, error) {
 // Write is that of a server which answers half a head with a 400, sometimes,
 // and has been forestalled.
 func (d *described) Write(p []byte) (int, error) {
-	if d.told {
+	if d.told.Load() {
 		return len(p), nil
 	}
 	if word := d.refusal(p); word != "" {
-		d.told = true
+		d.told.Store(true)
 		if _, err := io.WriteString(d.Conn, word); err != nil {
 			return 0, err
 		}

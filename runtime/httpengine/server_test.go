@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pires/go-proxyproto"
+	"golang.org/x/net/http2"
 
 	"kasgen/runtime/httpengine"
 )
@@ -317,6 +318,27 @@ func TestRefused(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestRefusedHTTP2 has the caller's words for HTTP/2 where it is not spoken, which
+// net/http takes for a request: it reads on while that is answered.
+func TestRefusedHTTP2(t *testing.T) {
+	t.Parallel()
+	o := both()
+	o.HTTP2 = false
+	o.Refused = func(status int) string {
+		return fmt.Sprintf("HTTP/1.1 %d Mine\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status)
+	}
+	_, address := serve(t, saying(), o)
+	c := dial(t, address)
+	io.WriteString(c, http2.ClientPreface)
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Status != "400 Mine" {
+		t.Error(resp.Status)
 	}
 }
 

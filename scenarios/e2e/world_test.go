@@ -35,7 +35,9 @@ func bundle(t *testing.T, topology string, front runtime.Programs) string {
 		t.Fatalf("%v", findings)
 	}
 	if front == native {
-		if err := loopback.Move(s); err != nil {
+		var ports loopback.Ports
+		t.Cleanup(func() { _ = ports.Close() })
+		if err := ports.Move(s); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -59,7 +59,9 @@ func render(t *testing.T, front runtime.Programs, topology, more string) *world 
 	if s == nil {
 		t.Fatalf("%v", findings)
 	}
-	if err := loopback.Move(s); err != nil {
+	var ports loopback.Ports
+	t.Cleanup(func() { _ = ports.Close() })
+	if err := ports.Move(s); err != nil {
 		t.Fatal(err)
 	}
 	// The name in the default is below nginx's own directory, which is the lab's.

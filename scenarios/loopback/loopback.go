@@ -5,32 +5,22 @@ package loopback
 
 import (
 	"errors"
-	"fmt"
-	"math/rand/v2"
-	"net"
 	"path/filepath"
-	"strconv"
 
 	"kasgen/generator/spec"
 )
 
-// Move puts everything on free ports of loopback, and asks for no more
-// descriptors than a user may have.
-func Move(s *spec.Spec) error {
+// Move puts everything on free ports of loopback, which p keeps from others, and
+// asks for no more descriptors than a user may have.
+func (p *Ports) Move(s *spec.Spec) error {
 	var fault error
-	var held []net.Listener // until all are chosen, so that no two are the same
-	defer func() {
-		for _, ln := range held {
-			ln.Close()
-		}
-	}()
 	move := func(address *string) {
-		ln, err := listen()
+		at, err := p.take()
 		if err != nil {
 			fault = errors.Join(fault, err)
 			return
 		}
-		*address, held = ln.Addr().String(), append(held, ln)
+		*address = at
 	}
 	for _, list := range [][]string{s.LoadBalancer.Listen, s.GRPCBalancer.Listen, s.HTTP.Listen} {
 		for i := range list {
@@ -48,25 +38,4 @@ func Move(s *spec.Spec) error {
 // Below has everything that is written lie below dir.
 func Below(dir string) []spec.Override {
 	return []spec.Override{{Field: "stateDir", Text: filepath.Join(dir, "state"), Source: "--front native"}}
-}
-
-// Ports below those that Linux gives to whoever asks for any: between the
-// choice and the use of a port no client and no other listener gets it.
-const firstPort, lastPort = 16384, 32767
-
-// tries is enough where all but one port in ten are taken.
-const tries = 200
-
-// listen takes a free port. Once it is given back, somebody may take it before
-// it is used; then what is started on it says so.
-func listen() (net.Listener, error) {
-	var last error
-	for range tries {
-		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(lastPort-firstPort+1))))
-		if err == nil {
-			return ln, nil
-		}
-		last = err
-	}
-	return nil, fmt.Errorf("finding a free port: %w", last)
 }

@@ -16,7 +16,9 @@ func TestMove(t *testing.T) {
 		if s == nil {
 			t.Fatal(findings)
 		}
-		if err := Move(s); err != nil {
+		var p Ports
+		defer p.Close()
+		if err := p.Move(s); err != nil {
 			t.Fatal(err)
 		}
 		seen := map[string]bool{}

@@ -46,6 +46,7 @@ type Options struct {
 type run struct {
 	Rollout
 	o        Options
+	ports    loopback.Ports // where the real programs run
 	lab      *lab.Lab
 	labs     lab.Options
 	dirs     map[string]string
@@ -63,6 +64,7 @@ func Run(ctx context.Context, r Rollout, o Options) (results []Result, err error
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	x := &run{Rollout: r, o: o, dirs: map[string]string{}, beside: map[string]*lab.Beside{}, sessions: map[int64]*operation.Session{}, dials: map[int64]int64{}}
+	defer func() { err = errors.Join(err, x.ports.Close()) }()
 	if err := x.render(dir); err != nil {
 		return nil, err
 	}
@@ -102,7 +104,7 @@ func (x *run) render(dir string) error {
 			return findings.Err()
 		}
 		if x.o.Native {
-			if err := loopback.Move(s); err != nil {
+			if err := x.ports.Move(s); err != nil {
 				return err
 			}
 		}

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -68,7 +69,9 @@ func Run(ctx context.Context, s Scenario, o Options) (cells []Cell, err error) {
 		return s.impossible(findings, o.Front), nil
 	}
 	if native {
-		if err := loopback.Move(read); err != nil {
+		var ports loopback.Ports
+		defer func() { err = errors.Join(err, ports.Close()) }()
+		if err := ports.Move(read); err != nil {
 			return nil, err
 		}
 	}
