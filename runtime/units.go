@@ -3,7 +3,6 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -43,6 +42,9 @@ the user that they run as, for systemd-sysusers.
 
 A kas-config.yaml with Redis is for GitLab's kas, which has a service of its own:
 there is none for it here then, unless --registry memory is given.
+
+-o makes its directory where it is missing, and removes the units from it that
+this command has written and that the bundle no longer has.
 
 Without -o the files go to standard output as one txtar stream.`,
 		Example: `  kasgen units /etc/kasgen/bundle -o /etc/systemd/system
@@ -95,7 +97,7 @@ func writeUnits(streams cli.IO, dir string, o unitsOptions) error {
 		_, err := streams.Out.Write(txtar.Format(&a))
 		return err
 	}
-	return placeUnits(streams, files, o)
+	return o.place(streams, files)
 }
 
 // Units are the systemd units of the bundle in dir, as o places it. A bundle
@@ -126,56 +128,6 @@ func readForUnits(streams cli.IO, dir string, o unitsOptions) (*Bundle, error) {
 	b.kas = nil
 	_, err = fmt.Fprintf(streams.Err, "no service for %s: it has Redis, so GitLab's kas is to run it\n", filepath.Join(dir, kasFile))
 	return b, err
-}
-
-// placeUnits writes what differs, and leaves other files alone.
-func placeUnits(streams cli.IO, files []units.File, o unitsOptions) error {
-	different := false
-	for _, f := range files {
-		path := filepath.Join(o.output, f.Name)
-		old, err := os.ReadFile(path)
-		if err == nil && string(old) == string(f.Data) {
-			continue
-		}
-		what := "changed"
-		if errors.Is(err, os.ErrNotExist) {
-			what = "added  "
-		} else if err != nil {
-			return cli.Exit{Code: cli.Failure, Err: err}
-		}
-		different = true
-		if !o.check {
-			if err := replace(path, f.Data); err != nil {
-				return cli.Exit{Code: cli.Failure, Err: fmt.Errorf("writing units: %w", err)}
-			}
-		}
-		if _, err := fmt.Fprintf(streams.Out, "%s %s\n", what, f.Name); err != nil {
-			return err
-		}
-	}
-	switch {
-	case o.check && different:
-		return cli.Exit{Code: cli.Differences}
-	case !different:
-		_, err := fmt.Fprintf(streams.Out, "%s is up to date\n", o.output)
-		return err
-	default:
-		return nil
-	}
-}
-
-// replace writes a file whole or not at all.
-func replace(path string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".kasgen-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // renamed, if all is well
-	_, err = tmp.Write(data)
-	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
 }
 
 // services are the bundle's roles in the order in which they start: kas, the

@@ -2,10 +2,15 @@ package runtime
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"kasgen/internal/cli"
 )
@@ -73,6 +78,63 @@ func TestUnits(t *testing.T) {
 	}
 }
 
+// TestUnitsStale makes the directory, and removes units of roles that are gone,
+// of which those that others have written are none.
+func TestUnitsStale(t *testing.T) {
+	t.Parallel()
+	w := &world{t: t, dir: t.TempDir()}
+	for name, text := range files {
+		w.write(name, strings.ReplaceAll(text, "GITLAB", "https://gitlab.example.com"))
+	}
+	to := filepath.Join(t.TempDir(), "etc/systemd/system")
+	if code, out, _ := kasgen(t, "units", w.dir, "-o", to, "--check"); code != cli.Differences || !strings.Contains(out, "added   kasgen.target\n") {
+		t.Errorf("--check of no directory: %d\n%s", code, out)
+	}
+	if _, err := os.Stat(to); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("--check has made the directory: ", err)
+	}
+	if code, _, errs := kasgen(t, "units", w.dir, "-o", to); code != cli.Done || errs != "" {
+		t.Fatal(code, errs)
+	}
+	edge, err := os.ReadFile(filepath.Join(to, "kasgen-edge.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := []string{"kasgen-backup.service", "kasgen-masked.service", "other.service", "kasgenerator.service", "kasgen-front.service.d"}
+	for name, text := range map[string]string{foreign[0]: "[Unit]\n", foreign[2]: string(edge), foreign[3]: string(edge)} {
+		if err := os.WriteFile(filepath.Join(to, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Symlink(filepath.Join(to, "kasgen-edge.service"), filepath.Join(to, foreign[1])), os.Mkdir(filepath.Join(to, foreign[4]), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	const gone = "removed kasgen-edge.service\nremoved kasgen-front.service\nremoved kasgen-front.socket\nremoved kasgen-kas.service\n"
+	if code, out, errs := kasgen(t, "units", w.dir, "-o", to, "--one-process", "--check"); code != cli.Differences || !strings.Contains(out, gone) || errs != "" {
+		t.Errorf("--check: %d\n%s%s", code, out, errs)
+	}
+	if code, out, errs := kasgen(t, "units", w.dir, "-o", to, "--one-process"); code != cli.Done || !strings.Contains(out, gone) ||
+		!strings.Contains(errs, "systemctl disable --now kasgen-edge.service kasgen-front.service kasgen-front.socket kasgen-kas.service\n") {
+		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+	if code, out, _ := kasgen(t, "units", w.dir, "-o", to, "--one-process"); code != cli.Done || out != to+" is up to date\n" {
+		t.Errorf("again: %d\n%s", code, out)
+	}
+	var left []string
+	entries, err := os.ReadDir(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	want := append([]string{"kasgen.service", "kasgen.socket", "kasgen.sysusers.conf", "kasgen.target"}, foreign...)
+	slices.Sort(want)
+	if d := cmp.Diff(want, left); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestUnitsRedis: GitLab's kas has a service of its own.
 func TestUnitsRedis(t *testing.T) {
 	t.Parallel()
@@ -111,7 +173,7 @@ func TestUnitsFaults(t *testing.T) {
 		{[]string{dir, "--binary", "kasgen"}, cli.Misuse, "absolute path"},
 		{[]string{dir, "--user", "a b"}, cli.Misuse, "a user's name"},
 		{[]string{dir, "--check"}, cli.Misuse, "name it with -o"},
-		{[]string{dir, "-o", filepath.Join(dir, "none")}, cli.Failure, "writing units"},
+		{[]string{dir, "-o", filepath.Join(dir, "haproxy/haproxy.cfg")}, cli.Failure, "writing units"},
 	} {
 		if code, _, errs := kasgen(t, append([]string{"units"}, tt.args...)...); code != tt.code || !strings.Contains(errs, tt.say) {
 			t.Errorf("%v: %d %s", tt.args, code, errs)

@@ -19,6 +19,7 @@ func (c *checker) advice() {
 	c.people()
 	c.foreignLimits()
 	c.ownCache()
+	c.otherRegistry()
 }
 
 // cookies warns where the Kubernetes dashboard in GitLab cannot work: browsers
@@ -119,4 +120,14 @@ func (c *checker) foreignLimits() {
 				fmt.Sprintf("set them to %v there, and suppress this", idle))
 		}
 	}
+}
+
+// otherRegistry warns of what the embedded kas will refuse to run.
+func (c *checker) otherRegistry() {
+	if c.spec.KAS.Kind != KASEmbedded || c.spec.KAS.Redis == nil {
+		return
+	}
+	c.warn(CodeEmbeddedRedis, "kas.redis", "the embedded kas has no Redis",
+		"it keeps its tunnels in memory, and `run` refuses a file that says otherwise unless --registry memory is given",
+		"use kas.kind: gitlab if GitLab's kas is to run the file; else set kas.redis to null")
 }

@@ -65,6 +65,7 @@ const (
 	CodeShortIdle     = "KAS1706"
 	CodeForeignLimits = "KAS1707"
 	CodeOwnCache      = "KAS1708"
+	CodeEmbeddedRedis = "KAS1709"
 )
 
 // KAS18xx for suppressions.

@@ -62,6 +62,9 @@ func Lookup(code string) (Entry, bool) {
 // of the same kind of file goes before others that are as near.
 func Nearest(code string) string {
 	code = strings.ToUpper(code)
+	if code != "" && strings.Trim(code, "0123456789") == "" {
+		code = "KAS" + code // as people say it
+	}
 	var kin, codes []string
 	for _, e := range entries() {
 		codes = append(codes, e.Code)

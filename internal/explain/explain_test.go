@@ -87,6 +87,9 @@ func TestLookup(t *testing.T) {
 	if got := explain.Nearest("kas3011"); got != "KAS3001" {
 		t.Errorf("the nearest to kas3011 is %q", got)
 	}
+	if got := explain.Nearest("3101"); got != "KAS3101" {
+		t.Errorf("the nearest to 3101 is %q", got)
+	}
 	if got := explain.Nearest("colour"); got != "" {
 		t.Errorf("the nearest to colour is %q", got)
 	}

@@ -40,6 +40,7 @@ func TestExplain(t *testing.T) {
 		"all":             {"explain", 0, "\nkas/kas-config.yaml\n  KAS1201  ", ""},
 		"all as JSON":     {"explain --format json", 0, `"code": "KAS1001"`, ""},
 		"unknown, near":   {"explain KAS31O1", cli.Misuse, "", "error: there is no code \"KAS31O1\": did you mean KAS3101?\n"},
+		"a bare number":   {"explain 3101", cli.Misuse, "", "error: there is no code \"3101\": did you mean KAS3101?\n"},
 		"unknown, far":    {"explain colour", cli.Misuse, "", "error: there is no code \"colour\": `kasgen explain` lists all of them\n"},
 		"some unknown":    {"explain KAS1203 KAS1 x", cli.Misuse, "", "error: there is no code \"KAS1\": "},
 		"SARIF is no use": {"explain --format=sarif", cli.Misuse, "", "it is text or json"},

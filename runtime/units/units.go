@@ -48,6 +48,9 @@ type File struct {
 	Data []byte
 }
 
+// header is the first line of every file, by which a later run knows its own.
+const header = "Written by `kasgen units`; write it again rather than change it, or use `systemctl edit`."
+
 // Figures of services.
 const (
 	// slack is what a service gets to end after it has drained.
@@ -69,7 +72,6 @@ func Render(o Options, roles []Role) ([]File, error) {
 			return nil, fmt.Errorf("%q cannot be written into a unit", word)
 		}
 	}
-	head := "Written by `kasgen units`; write it again rather than change it, or use `systemctl edit`."
 	var files []File
 	var names, services []string
 	for _, r := range roles {
@@ -78,10 +80,10 @@ func Render(o Options, roles []Role) ([]File, error) {
 			name = "kasgen"
 		}
 		v := service(o, r, name)
-		v.Header, v.After = head, slices.Clone(services)
+		v.Header, v.After = header, slices.Clone(services)
 		if v.Socket != "" {
 			low, only := below1024(r.Listen)
-			data, err := execute("socket.tmpl", map[string]any{"Header": head, "Description": r.Description, "Listen": low, "OnlyIPv6": only, "Name": r.Name})
+			data, err := execute("socket.tmpl", map[string]any{"Header": header, "Description": r.Description, "Listen": low, "OnlyIPv6": only, "Name": r.Name})
 			if err != nil {
 				return nil, err
 			}
@@ -95,11 +97,11 @@ func Render(o Options, roles []Role) ([]File, error) {
 		files = append(files, File{name + ".service", data})
 		names, services = append(names, name+".service"), append(services, name+".service")
 	}
-	target, err := execute("target.tmpl", map[string]any{"Header": head, "Bundle": specifier(o.Bundle), "Units": names})
+	target, err := execute("target.tmpl", map[string]any{"Header": header, "Bundle": specifier(o.Bundle), "Units": names})
 	if err != nil {
 		return nil, err
 	}
-	user, err := execute("sysusers.tmpl", map[string]any{"Header": head, "User": o.User, "Home": specifier(o.StateDir)})
+	user, err := execute("sysusers.tmpl", map[string]any{"Header": header, "User": o.User, "Home": specifier(o.StateDir)})
 	if err != nil {
 		return nil, err
 	}
