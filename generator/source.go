@@ -26,10 +26,13 @@ type Source struct {
 }
 
 // AddSource gives cmd the flags that choose and override a spec.
-func AddSource(cmd *cobra.Command) *Source {
+func AddSource(cmd *cobra.Command) *Source { return AddSourceAs(cmd, "file", "f") }
+
+// AddSourceAs is AddSource for a command whose -f is something else's.
+func AddSourceAs(cmd *cobra.Command, flag, short string) *Source {
 	s := &Source{}
-	cmd.Flags().StringVarP(&s.file, "file", "f", "", "kasgen.yaml to read, - for standard input (default: one machine, kas.example.com)")
-	cli.CompleteFile(cmd, "file", "yaml", "yml")
+	cmd.Flags().StringVarP(&s.file, flag, short, "", "kasgen.yaml to read, - for standard input (default: one machine, kas.example.com)")
+	cli.CompleteFile(cmd, flag, "yaml", "yml")
 	var list []cli.Override
 	for _, scalar := range spec.Scalars() {
 		list = append(list, cli.Override{Flag: scalar.Flag, Field: scalar.Field, Usage: scalar.Usage})

@@ -5,6 +5,7 @@ package engine
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -109,12 +110,11 @@ func readDir(dir string) ([]*loader.BufferedFile, error) {
 }
 
 func readArchive(name string) ([]*loader.BufferedFile, error) {
-	in, err := os.Open(name)
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	defer in.Close()
-	return loader.LoadArchiveFiles(in)
+	return loader.LoadArchiveFiles(bytes.NewReader(data))
 }
 
 // Name is the chart's name.
@@ -170,6 +170,31 @@ func templates(c *chart.Chart, at string) []Template {
 	}
 	for _, sub := range c.Dependencies() {
 		list = append(list, templates(sub, strings.TrimPrefix(at+"."+sub.Name(), "."))...)
+	}
+	return list
+}
+
+// Conditions are the keys that take sub-charts away.
+func (c *Chart) Conditions() []string { return conditions(c.chart, "") }
+
+func conditions(c *chart.Chart, at string) []string {
+	var list []string
+	for _, d := range c.Metadata.Dependencies {
+		for path := range strings.SplitSeq(d.Condition, ",") {
+			switch path = strings.TrimSpace(path); {
+			case path == "":
+			case strings.HasPrefix(path, "global."):
+				list = append(list, path)
+			default:
+				list = append(list, strings.TrimPrefix(at+"."+path, "."))
+			}
+		}
+		for _, tag := range d.Tags {
+			list = append(list, "tags."+tag)
+		}
+	}
+	for _, sub := range c.Dependencies() {
+		list = append(list, conditions(sub, strings.TrimPrefix(at+"."+sub.Name(), "."))...)
 	}
 	return list
 }

@@ -33,7 +33,7 @@ func (v Version) Before(w Version) bool {
 func Known() []Version { return []Version{{9, 1}, {9, 9}, {10, 4}} }
 
 // Verified says whether the keys of a version were seen in manifests.
-func (v Version) Verified() bool { return v.Major < 10 }
+func (v Version) Verified() bool { return v.Major < 10 && slices.Contains(Known(), v) }
 
 var form = regexp.MustCompile(`^v?(\d{1,3})\.(\d{1,3})(?:\.\d+)?(?:[-+].*)?$`)
 
@@ -91,6 +91,27 @@ func Of(v Version) (Keys, error) {
 			return Keys{}, fmt.Errorf("inventory: %s: %w", key.Path, err)
 		}
 		if !v.Before(since) && !until.Before(v) {
+			k.list = append(k.list, key)
+		}
+	}
+	return k, nil
+}
+
+// From are the keys of a version that is not a known one: of all that are here,
+// those which the chart has. Of a key with several lives, the last one counts.
+func From(v Version, has func(path string) bool) (Keys, error) {
+	if slices.Contains(Known(), v) {
+		return Of(v)
+	}
+	var all []Key
+	if err := yaml.UnmarshalStrict(data, &all); err != nil {
+		return Keys{}, fmt.Errorf("inventory: %w", err)
+	}
+	k := Keys{Version: v}
+	for _, key := range all {
+		if has(key.Path) {
+			k.list = slices.DeleteFunc(k.list, func(other Key) bool { return other.Path == key.Path })
+			key.Unverified = true
 			k.list = append(k.list, key)
 		}
 	}

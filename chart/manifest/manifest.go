@@ -131,7 +131,14 @@ func (r *Reader) document(name string, d document) (*Object, diag.Findings) {
 	}
 	o := &Object{Pos: diag.Pos{File: name, Line: d.line, Column: 1}, Text: d.text}
 	var meta metav1.PartialObjectMetadata
-	if err := errors.Join(kjson.UnmarshalCaseSensitivePreserveInts(data, &o.Tree), kjson.UnmarshalCaseSensitivePreserveInts(data, &meta)); err != nil || meta.Kind == "" || meta.APIVersion == "" || meta.Name == "" {
+	err = kjson.UnmarshalCaseSensitivePreserveInts(data, &o.Tree)
+	if err == nil {
+		if err = kjson.UnmarshalCaseSensitivePreserveInts(data, &meta); err != nil {
+			fault(CodeField, 1, "metadata", "its metadata has a wrong type: "+err.Error(), "an API server refuses it", "write labels and annotations as text, with quotes")
+			return nil, findings
+		}
+	}
+	if err != nil || meta.Kind == "" || meta.APIVersion == "" || meta.Name == "" {
 		fault(CodeSyntax, 1, "", "no object of Kubernetes: it has no apiVersion, kind or name", "Helm sends what templates give as it is, so that the install fails here", "look at the values that the template uses")
 		return nil, findings
 	}
@@ -172,6 +179,7 @@ func twice(n *yaml.Node, at string, found func(n *yaml.Node, field string)) {
 		for i, c := range n.Content {
 			twice(c, fmt.Sprintf("%s[%d]", at, i), found)
 		}
+	default: // texts, and aliases of what was looked at already
 	}
 }
 

@@ -8,13 +8,16 @@ import (
 	"kasgen/internal/diag"
 )
 
+// prefix is where GitLab looks for the Kubernetes API.
+const prefix = "/k8s-proxy"
+
 // Codes of what the chart cannot follow.
 const (
 	CodeGRPC   = "KAS6001" // gRPC has no way through this version's Ingress
 	CodePort   = "KAS6002" // a listener of kas is not at the chart's port
 	CodeKind   = "KAS6003" // kas is somebody else's
 	CodeStrip  = "KAS6004" // the prefix is taken off before kas
-	CodePrefix = "KAS6005" // a prefix that the chart's Ingress cannot have
+	CodePrefix = "KAS6005" // a prefix that GitLab does not look for
 	CodeExtras = "KAS6006" // the topology needs objects that the chart has not
 )
 
@@ -44,7 +47,8 @@ func (m *making) refuse() {
 		m.finding(diag.Warning, CodeExtras, "topology", "values alone are not topology "+t.Name,
 			"the chart has no object for a TCP balancer, an edge or a second name", "make those beside the release: a Service of type LoadBalancer, the edge, a route for the name for gRPC")
 	}
-	if k.PathPrefix == "/" {
-		m.finding(diag.Error, CodePrefix, "kas.pathPrefix", "kas.pathPrefix is /", "the chart's paths for agents and for the Kubernetes API would be one", "write a path below it, as /k8s-proxy")
+	if k.PathPrefix != prefix {
+		m.finding(diag.Error, CodePrefix, "kas.pathPrefix", "kas.pathPrefix is "+k.PathPrefix,
+			"GitLab sends CI jobs to "+prefix+" behind the address that it advertises, and the chart has no key for another one", "leave it out")
 	}
 }

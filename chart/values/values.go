@@ -136,9 +136,6 @@ func (m *making) grpcOnTheName() {
 // kas is the server's own configuration.
 func (m *making) kas() {
 	t := m.Topology
-	if t.Names.KAS.PathPrefix != "/k8s-proxy" {
-		m.set("The path of the Kubernetes API; kas is told it by the same key.", t.Names.KAS.PathPrefix, "gitlab", "kas", "ingress", "k8sApiPath")
-	}
 	if !t.KAS.Websocket {
 		m.set("Agents by gRPC only.", false, "gitlab", "kas", "customConfig", "agent", "listen", "websocket")
 	}
