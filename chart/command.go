@@ -13,7 +13,7 @@ func Commands(streams cli.IO) []*cobra.Command {
 		Use: "chart", Short: "Values for GitLab's Helm chart", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(valuesCommand(streams), verifyCommand(streams))
+	cmd.AddCommand(valuesCommand(streams), extrasCommand(streams), verifyCommand(streams))
 	return []*cobra.Command{cmd}
 }
 

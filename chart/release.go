@@ -8,16 +8,15 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"kasgen/chart/engine"
+	"kasgen/chart/extras"
 	"kasgen/chart/given"
 	"kasgen/chart/inventory"
 	"kasgen/chart/manifest"
 	"kasgen/chart/proof"
 	"kasgen/chart/values"
 	"kasgen/generator"
-	"kasgen/generator/bundle"
 	"kasgen/internal/cli"
 	"kasgen/internal/diag"
 	"kasgen/internal/lockfile"
@@ -34,24 +33,21 @@ type release struct {
 	files           []string
 	name, namespace string
 	kube            string
+	options
 }
 
 // addRelease gives cmd the flags of a release.
 func addRelease(cmd *cobra.Command) *release {
-	r := &release{facts: &generator.Facts{}}
+	r := &release{}
 	r.from = generator.AddSourceAs(cmd, "spec", "")
-	r.from.For(cmd, generator.Target{Name: Name, Example: example, Defaults: defaults, Renderer: func(*pflag.FlagSet) generator.Renderer {
-		return func(f generator.Facts) ([]bundle.File, diag.Findings, error) {
-			*r.facts = f
-			return nil, nil, nil
-		}
-	}})
+	r.facts = capture(cmd, r.from)
 	f := cmd.Flags()
 	f.StringVar(&r.chart, "chart", "", "GitLab's chart: a directory, or a file as `helm pull` writes it")
 	f.StringArrayVarP(&r.files, "values", "f", nil, "more values, above those that kasgen gives; can be given several times")
 	cli.CompleteFile(cmd, "values", "yaml", "yml")
 	f.StringVar(&r.kube, "kube-version", "", "version of Kubernetes that templates see (default: Helm's)")
 	addNames(cmd, &r.name, &r.namespace)
+	r.addShared(f)
 	return r
 }
 
@@ -96,7 +92,7 @@ func (r *release) spec(in io.Reader) (*generator.Facts, diag.Findings, error) {
 }
 
 // generated are kasgen's values for a chart.
-func generated(f generator.Facts, c *engine.Chart) ([]byte, diag.Findings, error) {
+func generated(f generator.Facts, c *engine.Chart, o values.Options) ([]byte, diag.Findings, error) {
 	v, err := inventory.ParseVersion(c.Version())
 	if err != nil {
 		return nil, nil, cli.Usage("--chart: %v", err)
@@ -105,7 +101,7 @@ func generated(f generator.Facts, c *engine.Chart) ([]byte, diag.Findings, error
 	if err != nil {
 		return nil, nil, err
 	}
-	return values.Make(f, keys)
+	return values.Make(f, keys, o)
 }
 
 // render is the chart with kasgen's values and people's. Nil facts are for
@@ -122,7 +118,7 @@ func (r *release) render(f *generator.Facts) (*rendered, diag.Findings, error) {
 	known := given.Of(c)
 	all := given.Values{File: ValuesPath + " (generated)", Tree: map[string]any{}}
 	if f != nil {
-		text, findings, err := generated(*f, c)
+		text, findings, err := generated(*f, c, r.ofValues())
 		out.findings = append(out.findings, findings...)
 		if err != nil || findings.Failed() {
 			return nil, out.findings, err
@@ -150,11 +146,44 @@ func (r *release) render(f *generator.Facts) (*rendered, diag.Findings, error) {
 		out.values = engine.Merge(out.values, v.Tree)
 	}
 	out.findings = append(out.findings, given.Custom(out.values, func(path string) diag.Pos { return list[len(list)-1].Pos(path) })...)
+	if _, err := inventory.ParseVersion(c.Version()); err != nil {
+		return nil, nil, cli.Usage("--chart: %v", err)
+	}
 	if p, ok := text(out.values, "global", "ingress", "provider"); ok {
 		out.want.Provider = p
 	}
 	out.texts, out.objects, err = r.objects(c, out.values, &out.findings)
 	return out, out.findings, err
+}
+
+// ExtrasRelease is the release of the extras that everything is looked at with.
+const ExtrasRelease = "kas-edge"
+
+// extras adds the objects beside the release.
+func (r *release) addExtrasObjects(f generator.Facts, out *rendered) error {
+	v, err := inventory.ParseVersion(out.chart.Version())
+	if err != nil {
+		return cli.Usage("--chart: %v", err)
+	}
+	o, err := r.completed(v, r.name, r.namespace)
+	if err != nil {
+		return err
+	}
+	files, findings, err := extras.Make(f, o)
+	out.findings = append(out.findings, findings...)
+	if err != nil || findings.Failed() {
+		return err
+	}
+	c, err := engine.LoadFiles(extras.ChartName, files)
+	if err != nil {
+		return err
+	}
+	beside := *r
+	beside.name, beside.chart = ExtrasRelease, extras.ChartName
+	texts, objects, err := beside.objects(c, nil, &out.findings)
+	out.texts, out.objects = append(out.texts, texts...), append(out.objects, objects...)
+	out.want.Extras = objects != nil
+	return err
 }
 
 // objects renders a chart and reads what comes out.
@@ -183,6 +212,7 @@ func (r *release) objects(c *engine.Chart, values map[string]any, findings *diag
 func (r *release) want(f generator.Facts, findings diag.Findings) proof.Want {
 	t := f.Topology
 	w := proof.Want{
+		Managed: r.ofValues().Managed,
 		Release: r.name, Namespace: r.namespace, Topology: t.Name, Host: t.Names.KAS.Name, Prefix: t.Names.KAS.PathPrefix,
 		WSS: t.Carries.Agents.WSS == lockfile.Yes, GRPC: t.Carries.Agents.GRPCS == lockfile.Yes,
 		SPDY: t.Carries.Kubectl.SPDY == lockfile.Yes, Edge: t.Edge != nil, Idle: time.Duration(f.Spec.Timeouts.Idle),

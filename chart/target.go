@@ -31,6 +31,8 @@ names:
 func Target() generator.Target {
 	return generator.Target{Name: Name, Example: example, Defaults: defaults, Renderer: func(flags *pflag.FlagSet) generator.Renderer {
 		version := flags.String("chart-version", "", "version of GitLab's chart, as in 9.9")
+		var o options
+		o.addShared(flags)
 		return func(f generator.Facts) ([]bundle.File, diag.Findings, error) {
 			if *version == "" {
 				return nil, nil, cli.Usage("name the version of GitLab's chart with --chart-version")
@@ -43,7 +45,10 @@ func Target() generator.Target {
 			if err != nil {
 				return nil, nil, cli.Usage("--chart-version: %v", err)
 			}
-			text, findings, err := values.Make(f, keys)
+			if _, err := o.completed(v, "", ""); err != nil {
+				return nil, nil, err
+			}
+			text, findings, err := values.Make(f, keys, o.ofValues())
 			if err != nil || findings.Failed() {
 				return nil, findings, err
 			}
@@ -56,5 +61,16 @@ func Target() generator.Target {
 func defaults(s *spec.Spec, written func(field string) bool) {
 	if !written("kas.kind") {
 		s.KAS.Kind = spec.KASExternal
+	}
+	// The balancer is a Service of type LoadBalancer, and its addresses are those
+	// of pods.
+	if !written("loadBalancer.kind") && (s.Topology == spec.TopologyA || s.Topology == spec.TopologyB) {
+		s.LoadBalancer.Kind = spec.ExternalTCP
+		if !written("loadBalancer.proxyProtocol") {
+			s.LoadBalancer.ProxyProtocol = spec.ProxyNone
+		}
+	}
+	if !written("tls.acme.observability") {
+		s.TLS.ACME.Observability = "0.0.0.0:8156" // where kubelet looks
 	}
 }

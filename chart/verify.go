@@ -7,7 +7,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"kasgen/chart/given"
+	"kasgen/chart/manifest"
 	"kasgen/chart/proof"
+	"kasgen/chart/values"
 	"kasgen/internal/cli"
 	"kasgen/internal/diag"
 )
@@ -35,6 +37,8 @@ kasgen's values, for anything but kas that changes.`,
 		Args: cobra.NoArgs,
 	}
 	o.release = addRelease(cmd)
+	cmd.Flags().BoolVar(&o.extras, "extras", false, "look at the objects beside the release too, as `kasgen chart extras` writes them")
+	o.addExtras(cmd)
 	cli.AddFormat(cmd, &o.format)
 	cmd.RunE = func(*cobra.Command, []string) error { return o.run(streams) }
 	return cmd
@@ -64,22 +68,34 @@ func (o verifyOptions) run(streams cli.IO) error {
 	if r == nil || r.objects == nil {
 		return failed(streams, o.format, findings, o.from.Name())
 	}
+	chart := r.objects
+	if o.extras {
+		if err := o.addExtrasObjects(*facts, r); err != nil {
+			return err
+		}
+		findings = append(findings, r.findings[len(more):]...)
+		if !r.want.Extras {
+			return failed(streams, o.format, findings, o.from.Name())
+		}
+		// What had to be beside the release is there.
+		findings = slices.DeleteFunc(findings, func(f diag.Finding) bool { return f.Code == values.CodeExtras })
+	}
 	result := proof.Prove(r.want, r.objects)
 	findings = append(findings, result.Findings...)
-	if findings, err = o.nothingElse(r, findings); err != nil {
+	if findings, err = o.nothingElse(r, chart, findings); err != nil {
 		return err
 	}
 	return o.print(streams, r, result, findings)
 }
 
 // nothingElse compares with a render without kasgen's values.
-func (o verifyOptions) nothingElse(r *rendered, findings diag.Findings) (diag.Findings, error) {
+func (o verifyOptions) nothingElse(r *rendered, after []*manifest.Object, findings diag.Findings) (diag.Findings, error) {
 	var ignored diag.Findings
 	_, before, err := o.objects(r.chart, given.Without(r.values, r.generated), &ignored)
 	if err != nil || before == nil {
 		return findings, err
 	}
-	return append(findings, proof.Others(o.name, proof.Compare(before, r.objects, o.namespace))...), nil
+	return append(findings, proof.Others(o.name, proof.Compare(before, after, o.namespace))...), nil
 }
 
 func (o verifyOptions) print(streams cli.IO, r *rendered, result proof.Result, findings diag.Findings) error {

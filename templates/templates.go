@@ -7,5 +7,5 @@ import "embed"
 
 // FS holds every template.
 //
-//go:embed haproxy nginx omnibus systemd
+//go:embed all:chart haproxy nginx omnibus systemd
 var FS embed.FS

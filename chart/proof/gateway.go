@@ -112,7 +112,10 @@ func (p *proving) route(o *manifest.Object, spec gatewayv1.CommonRouteSpec, name
 		text = t
 	}
 	const field = "gitlab.kas.gatewayRoute.timeouts.request"
+	seconds, google := p.backendPolicy(string(ref.Name))
 	switch d, err := time.ParseDuration(text); {
+	case google:
+		p.google(&w, seconds)
 	case text == "":
 		w.Limits = append(w.Limits, Limit{What: "the time limit of requests", Code: CodeTimeLimit, Faint: true, Text: "is not set, so that it is the gateway's own", Field: field})
 	case err != nil || d != 0 && d < p.Idle:
@@ -188,7 +191,7 @@ func (p *proving) listener(o *manifest.Object, spec gatewayv1.CommonRouteSpec, h
 			}
 		})
 		if p.policyCertificates(string(ref.Name)) {
-			secret = "(the provider's)"
+			secret = provided
 		}
 	}
 	if seen && secret == "" {

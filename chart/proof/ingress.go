@@ -45,8 +45,8 @@ func (p *proving) ingresses() {
 				p.exposed(o, to, "gitlab.kas.ingress")
 				w := Way{Host: rule.Host, Path: path.Path, To: to.part, Port: to.port, Via: o, Secret: secrets[rule.Host], Upgrades: true}
 				w.Regexp = in.Annotations[nginxAnnotation+"use-regex"] == "true"
-				p.nginx(&w, o, in.Annotations)
-				if _, listed := secrets[rule.Host]; !listed {
+				p.nginx(&w, o, in.Annotations, s.Name)
+				if _, listed := secrets[rule.Host]; !listed && w.Secret == "" {
 					p.add(diag.Error, CodeSecret, o, "global.ingress.tls", "no TLS for "+rule.Host, "tokens would cross the network in clear, and kubectl does not send any", "give global.ingress.tls or gitlab.kas.ingress.tls a Secret")
 				}
 				p.Ways = append(p.Ways, w)
@@ -56,17 +56,8 @@ func (p *proving) ingresses() {
 }
 
 // nginx reads what ingress-nginx makes of an Ingress' annotations.
-func (p *proving) nginx(w *Way, o *manifest.Object, annotations map[string]string) {
-	// ALB of AWS and GCE have their own annotations, and their own protocol in
-	// them; extras that use one are judged by those.
-	switch {
-	case strings.EqualFold(annotations["alb.ingress.kubernetes.io/backend-protocol-version"], "GRPC"),
-		strings.EqualFold(annotations["alb.ingress.kubernetes.io/backend-protocol-version"], "HTTP2"):
-		w.HTTP2, w.Upgrades = true, false
-		return
-	case annotations["alb.ingress.kubernetes.io/scheme"] != "", annotations["kubernetes.io/ingress.class"] == "gce":
-		w.HTTP2 = p.http2Service(w.Via, annotations)
-		w.Upgrades = !w.HTTP2
+func (p *proving) nginx(w *Way, o *manifest.Object, annotations map[string]string, service string) {
+	if p.managed(w, o, annotations, service) {
 		return
 	}
 	protocol := strings.ToUpper(annotations[nginxAnnotation+"backend-protocol"])
@@ -119,28 +110,6 @@ func (p *proving) setting(annotations map[string]string, name string) (string, b
 		}
 	})
 	return value, ok
-}
-
-// http2Service says whether the Service of a GKE Ingress is spoken to by HTTP/2.
-func (p *proving) http2Service(via *manifest.Object, _ map[string]string) bool {
-	in, ok := via.Typed.(*networkingv1.Ingress)
-	if !ok {
-		return false
-	}
-	found := false
-	for _, rule := range in.Spec.Rules {
-		if rule.HTTP == nil {
-			continue
-		}
-		for _, path := range rule.HTTP.Paths {
-			typed(p.objects, func(o *manifest.Object, _ *corev1.Service) {
-				if path.Backend.Service != nil && o.Name == path.Backend.Service.Name && strings.Contains(o.Annotations["cloud.google.com/app-protocols"], "HTTP2") {
-					found = true
-				}
-			})
-		}
-	}
-	return found
 }
 
 // kasTLS says whether a port of kas has TLS.

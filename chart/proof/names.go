@@ -16,6 +16,11 @@ func (p *proving) names() {
 	if p.Edge {
 		p.behindEdge(p.Host)
 	} else {
+		for _, w := range p.Ways {
+			if p.Managed && w.Host == p.Host && (w.Via.Name == p.Release+"-kas" || w.Via.Name == p.Release+"-kas-grpc") {
+				p.bothWays(w, "a balancer's of the provider")
+			}
+		}
 		p.need(p.Host, p.Prefix+"/api", "kubectl, Helm and CI jobs", p.kas.k8s, false)
 		if p.WSS {
 			p.need(p.Host, "/", "agents by WebSocket", p.kas.agent, false)
@@ -155,8 +160,7 @@ func (w Way) takes(path string) bool {
 func (p *proving) behindEdge(host string) {
 	for _, w := range p.Ways {
 		if w.Host == host && w.To == KAS && !w.Raw {
-			p.add(diag.Error, CodeBothWays, w.Via, "gitlab.kas.ingress.enabled", "takes "+host+", which is the edge's",
-				"it passes neither what the topology promises nor its limits, and DNS leads to one of the two", "set gitlab.kas.ingress.enabled and gitlab.kas.gatewayRoute.enabled to false")
+			p.bothWays(w, "the edge's")
 		}
 	}
 	if p.absent(host) {
@@ -180,6 +184,11 @@ func (p *proving) behindEdge(host string) {
 		p.add(diag.Error, CodeProtocol, w.Via, "", "passes TLS to an edge that expects none", "handshakes fail", "generate it again")
 	}
 	p.upstreams()
+}
+
+func (p *proving) bothWays(w Way, whose string) {
+	p.add(diag.Error, CodeBothWays, w.Via, "gitlab.kas.ingress.enabled", "takes "+w.Host+", which is "+whose,
+		"it passes neither what the topology promises nor its limits, and DNS leads to one of the two", "set gitlab.kas.ingress.enabled and gitlab.kas.gatewayRoute.enabled to false")
 }
 
 // upstreams holds the edge's to kas's Service.

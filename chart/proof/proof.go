@@ -42,6 +42,7 @@ type Want struct {
 	WSS, GRPC          bool   // by which agents come
 	SPDY               bool   // upgrades other than to WebSocket pass
 	Edge               bool   // Host's connections are the edge's
+	Managed            bool   // a provider's balancers take every name, by objects beside the release
 	Idle               time.Duration
 	Provider           string // of Ingress
 	Extras             bool   // the objects include those beside the release
@@ -49,7 +50,7 @@ type Want struct {
 
 // outside says whether a name is served by objects beside the release.
 func (w Want) outside(host string) bool {
-	return w.Edge && host == w.Host || w.GRPCHost != "" && host == w.GRPCHost
+	return w.Managed || w.Edge && host == w.Host || w.GRPCHost != "" && host == w.GRPCHost
 }
 
 // Way is how a name and path gets to a port of a pod.

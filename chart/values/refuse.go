@@ -13,12 +13,14 @@ const prefix = "/k8s-proxy"
 
 // Codes of what the chart cannot follow.
 const (
-	CodeGRPC   = "KAS6001" // gRPC has no way through this version's Ingress
-	CodePort   = "KAS6002" // a listener of kas is not at the chart's port
-	CodeKind   = "KAS6003" // kas is somebody else's
-	CodeStrip  = "KAS6004" // the prefix is taken off before kas
-	CodePrefix = "KAS6005" // a prefix that GitLab does not look for
-	CodeExtras = "KAS6006" // the topology needs objects that the chart has not
+	CodeGRPC    = "KAS6001" // gRPC has no way through this version's Ingress
+	CodePort    = "KAS6002" // a listener of kas is not at the chart's port
+	CodeKind    = "KAS6003" // kas is somebody else's
+	CodeStrip   = "KAS6004" // the prefix is taken off before kas
+	CodePrefix  = "KAS6005" // a prefix that GitLab does not look for
+	CodeExtras  = "KAS6006" // the topology needs objects that the chart has not
+	CodeKASTLS  = "KAS6007" // an edge speaks cleartext to kas
+	CodeGateway = "KAS6008" // this version's route has no time limits
 )
 
 func (m *making) finding(severity diag.Severity, code, field, what, why, fix string) {
@@ -43,9 +45,12 @@ func (m *making) refuse() {
 				"the release's Service has kas at port "+l.port, "leave it out")
 		}
 	}
-	if t := m.Topology; t.Edge != nil || t.Names.GRPC != nil {
+	if t := m.Topology; t.Edge != nil || t.Names.GRPC != nil || m.Managed {
 		m.finding(diag.Warning, CodeExtras, "topology", "values alone are not topology "+t.Name,
-			"the chart has no object for a TCP balancer, an edge or a second name", "make those beside the release: a Service of type LoadBalancer, the edge, a route for the name for gRPC")
+			"the chart has no object for a TCP balancer, an edge or a second name", "install what `kasgen chart extras` writes beside the release")
+	}
+	if m.KASTLSSecret != "" && m.Topology.Edge != nil {
+		m.finding(diag.Error, CodeKASTLS, "topology", "kas would have TLS, and the edge speaks cleartext to it", "both are in one cluster", "leave --kas-tls-secret out")
 	}
 	if k.PathPrefix != prefix {
 		m.finding(diag.Error, CodePrefix, "kas.pathPrefix", "kas.pathPrefix is "+k.PathPrefix,

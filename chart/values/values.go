@@ -32,9 +32,18 @@ type setting struct {
 	why   string
 }
 
+// Options are what a kasgen.yaml does not say of a release.
+type Options struct {
+	Managed      bool   // a provider's balancers take every name, by objects beside the release
+	Gateway      bool   // the chart's way in is Gateway API whatever its version
+	Ingress      bool   // the chart's way in is Ingress whatever its version
+	KASTLSSecret string // kas itself has TLS, with this Secret; empty: it has none
+}
+
 // making is one file of values under way.
 type making struct {
 	generator.Facts
+	Options
 	keys     inventory.Keys
 	list     []setting
 	findings diag.Findings
@@ -42,16 +51,19 @@ type making struct {
 
 // Make is the chart's values for a topology. Errors among the findings are
 // faults of the spec for this version of the chart; then there are no values.
-func Make(f generator.Facts, keys inventory.Keys) ([]byte, diag.Findings, error) {
-	m := &making{Facts: f, keys: keys}
+func Make(f generator.Facts, keys inventory.Keys, o Options) ([]byte, diag.Findings, error) {
+	m := &making{Facts: f, keys: keys, Options: o}
 	m.refuse()
 	if m.findings.Failed() {
 		return nil, m.findings, nil
 	}
 	m.names()
-	if f.Topology.Edge != nil {
-		m.edge()
-	} else {
+	switch {
+	case f.Topology.Edge != nil:
+		m.outside("The edge has the name: an Ingress for it would pass neither gRPC nor SPDY.")
+	case o.Managed:
+		m.outside("A balancer of the provider's has the name, beside the release.")
+	default:
 		m.routes()
 	}
 	m.kas()
@@ -67,7 +79,7 @@ func (m *making) set(why string, value any, path ...string) {
 }
 
 // gateway says whether the chart's own way in is Gateway API.
-func (m *making) gateway() bool { return m.keys.Version.Major >= 10 }
+func (m *making) gateway() bool { return !m.Ingress && (m.Gateway || m.keys.Version.Major >= 10) }
 
 func (m *making) names() {
 	t := m.Topology
@@ -86,9 +98,9 @@ func (m *making) names() {
 	m.set(why, agents, "global", "appConfig", "gitlab_kas", "externalUrl")
 }
 
-// edge is for a name whose connections an edge takes before kas.
-func (m *making) edge() {
-	m.set("The edge has the name: an Ingress for it would pass neither gRPC nor SPDY.", false, "gitlab", "kas", "ingress", "enabled")
+// outside is for a name that objects beside the release serve.
+func (m *making) outside(why string) {
+	m.set(why, false, "gitlab", "kas", "ingress", "enabled")
 	if _, ok := m.keys.Find("gitlab.kas.gatewayRoute.enabled"); ok {
 		m.set("Nor is there a route for it.", false, "gitlab", "kas", "gatewayRoute", "enabled")
 	}
@@ -99,13 +111,32 @@ func (m *making) edge() {
 func (m *making) routes() {
 	idle := strconv.Itoa(int(time.Duration(m.Spec.Timeouts.Idle).Seconds()))
 	if m.gateway() {
-		m.set("An upgraded stream is one request, however long it lasts.", "0s", "gitlab", "kas", "gatewayRoute", "timeouts", "request")
+		m.gatewayRoute()
 	} else {
+		if _, ok := m.keys.Find("global.gatewayApi.enabled"); ok && m.Ingress {
+			m.set("Ingress has the name, and there is no route for it.", true, "gitlab", "kas", "ingress", "enabled")
+			m.set("", false, "gitlab", "kas", "gatewayRoute", "enabled")
+		}
 		m.set("exec, attach, port-forward, watch and logs -f may be silent; after 60 s they would be cut.", idle, "gitlab", "kas", "ingress", "annotations", readTimeout)
 		m.set("So may the other direction.", idle, "gitlab", "kas", "ingress", "annotations", sendTimeout)
 		m.set("kubectl sends more than 1 MiB at once, and a gRPC stream has no end.", "0", "gitlab", "kas", "ingress", "annotations", bodySize)
 	}
 	m.grpcOnTheName()
+}
+
+// gatewayRoute is for a name that the chart's own Gateway takes.
+func (m *making) gatewayRoute() {
+	const timeouts = "gitlab.kas.gatewayRoute.timeouts"
+	if m.keys.Version.Major < 10 {
+		m.set("Gateway API has the name.", true, "global", "gatewayApi", "enabled")
+		m.set("So Ingress has not.", false, "gitlab", "kas", "ingress", "enabled")
+	}
+	if _, ok := m.keys.Find(timeouts); ok {
+		m.set("An upgraded stream is one request, however long it lasts.", "0s", "gitlab", "kas", "gatewayRoute", "timeouts", "request")
+	} else {
+		m.finding(diag.Warning, CodeGateway, "timeouts.idle", fmt.Sprintf("chart %s has no key for time limits of its route", m.keys.Version),
+			"the gateway's own limit cuts streams", "set it by a policy of the gateway's, or use chart 10")
+	}
 }
 
 // grpcOnTheName says whether the chart's own Ingress takes gRPC on kas's name.
@@ -136,6 +167,11 @@ func (m *making) grpcOnTheName() {
 // kas is the server's own configuration.
 func (m *making) kas() {
 	t := m.Topology
+	if m.KASTLSSecret != "" {
+		m.set("TLS on all of kas's listeners.", true, "global", "kas", "tls", "enabled")
+		m.set("Its certificate is for <release>-kas.<namespace>.svc.", m.KASTLSSecret, "global", "kas", "tls", "secretName")
+		m.set("Who signed it; ca.crt in the same Secret, where it is not a public CA.", m.KASTLSSecret, "global", "kas", "tls", "caSecretName")
+	}
 	if !t.KAS.Websocket {
 		m.set("Agents by gRPC only.", false, "gitlab", "kas", "customConfig", "agent", "listen", "websocket")
 	}

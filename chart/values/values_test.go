@@ -95,7 +95,7 @@ func made(t *testing.T, v inventory.Version, topology, more string) ([]byte, dia
 	}
 	var out []byte
 	_, found, err := generator.RenderFor("chart", s, func(string) diag.Pos { return diag.Pos{} }, func(f generator.Facts) (_ []bundle.File, found diag.Findings, err error) {
-		out, found, err = Make(f, keys)
+		out, found, err = Make(f, keys, Options{})
 		return nil, found, err
 	})
 	if err != nil {
