@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kasgen/chart/extract"
 	"kasgen/chart/given"
 	"kasgen/chart/manifest"
 	"kasgen/chart/proof"
@@ -17,8 +18,9 @@ import (
 // verifyOptions are the flags of `kasgen chart verify`.
 type verifyOptions struct {
 	*release
-	extras bool
-	format cli.Format
+	extras  bool
+	extract string
+	format  cli.Format
 }
 
 func verifyCommand(streams cli.IO) *cobra.Command {
@@ -38,6 +40,7 @@ kasgen's values, for anything but kas that changes.`,
 	}
 	o.release = addRelease(cmd)
 	cmd.Flags().BoolVar(&o.extras, "extras", false, "look at the objects beside the release too, as `kasgen chart extras` writes them")
+	cmd.Flags().StringVar(&o.extract, "extract", "", "write a bundle that runs of kas's and the edge's files and a model of the routes into this directory, for `kasgen demo --bundle`")
 	o.addExtras(cmd)
 	cli.AddFormat(cmd, &o.format)
 	cmd.RunE = func(*cobra.Command, []string) error { return o.run(streams) }
@@ -84,6 +87,15 @@ func (o verifyOptions) run(streams cli.IO) error {
 	findings = append(findings, result.Findings...)
 	if findings, err = o.nothingElse(r, chart, findings); err != nil {
 		return err
+	}
+	if o.extract != "" && !findings.Failed() {
+		b, err := extract.Bundle(r.want, result, facts.Topology.Carries, facts.Topology.SpecDigest)
+		if err != nil {
+			return err
+		}
+		if _, err := b.Write(o.extract, false); err != nil {
+			return err
+		}
 	}
 	return o.print(streams, r, result, findings)
 }

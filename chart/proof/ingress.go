@@ -85,9 +85,16 @@ func (p *proving) nginx(w *Way, o *manifest.Object, annotations map[string]strin
 		} else {
 			text = "is " + text + " s"
 		}
+		if silence := time.Duration(seconds) * time.Second; w.Silence == 0 || silence < w.Silence {
+			w.Silence = silence
+		}
 		if time.Duration(seconds)*time.Second < p.Idle {
 			w.Limits = append(w.Limits, Limit{What: nginxAnnotation + name, Code: CodeTimeLimit, Text: text, Field: from})
 		}
+	}
+	w.Body = "1m"
+	if text, given := p.setting(annotations, "proxy-body-size"); given {
+		w.Body = text
 	}
 	if text, given := p.setting(annotations, "proxy-body-size"); !given || strings.TrimRight(text, "kmgKMG") != "0" {
 		if !given {

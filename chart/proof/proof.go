@@ -12,6 +12,7 @@ import (
 
 	"kasgen/chart/manifest"
 	"kasgen/internal/diag"
+	"kasgen/internal/edgeconf"
 )
 
 // Codes of what is wrong with a release.
@@ -65,7 +66,9 @@ type Way struct {
 	Raw      bool // bytes as they are; TLS ends behind it unless Ended
 	Ended    bool // TLS of Raw ends before
 	Limits   []Limit
-	Secret   string // of the certificate; empty: TLS does not end here
+	Silence  time.Duration // after which the way is cut; 0: never, or unknown
+	Body     string        // the longest one, as nginx writes it; empty: any
+	Secret   string        // of the certificate; empty: TLS does not end here
 	Via      *manifest.Object
 }
 
@@ -91,6 +94,9 @@ type Limit struct {
 type Result struct {
 	Ways     []Way
 	Findings diag.Findings
+	KAS      string         // kas's file, as its ConfigMap has it
+	EdgeText string         // the edge's, or empty
+	EdgeFile *edgeconf.File // the same, read
 }
 
 // proving is one proof under way.
@@ -108,7 +114,10 @@ func Prove(w Want, objects []*manifest.Object) Result {
 	if !p.findKAS() {
 		return p.Result
 	}
-	p.findEdge()
+	p.KAS = p.kas.text
+	if p.findEdge(); p.edge != nil {
+		p.EdgeText, p.EdgeFile = p.edge.text, p.edge.file
+	}
 	p.services()
 	p.ingresses()
 	p.gateways()

@@ -1,0 +1,61 @@
+package chart_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"kasgen/chart"
+	"kasgen/chart/charttest"
+	"kasgen/internal/cli"
+	"kasgen/scenarios"
+)
+
+// TestExtractedRuns takes the files out of every version's rendered objects and
+// has them pass the demo's table, run by the embedded runtime.
+func TestExtractedRuns(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("not with -short: it runs every operation through every topology and version")
+	}
+	for _, version := range charttest.Versions() {
+		for _, topology := range []string{"packaged", "A", "B", "D"} {
+			t.Run(version+"-"+topology, func(t *testing.T) {
+				t.Parallel()
+				runs(t, version, topology, "keep")
+			})
+		}
+	}
+	for _, topology := range []string{"packaged", "A", "B", "D"} {
+		t.Run("9.9-"+topology+"-grpc-only", func(t *testing.T) {
+			t.Parallel()
+			runs(t, "9.9", topology, "remove")
+		})
+	}
+}
+
+func runs(t *testing.T, version, topology, agents string) {
+	t.Helper()
+	dir := t.TempDir()
+	values, bundle := filepath.Join(dir, "values.yaml"), filepath.Join(dir, "bundle")
+	if err := os.WriteFile(values, []byte("certmanager-issuer: {email: a@example.com}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"chart", "verify", "--topology=" + topology, "--agents-websocket=" + agents, "--chart", charttest.Dir(t, version), "-f", values, "--extract", bundle}
+	if topology != "packaged" {
+		args = append(args, "--extras", "--issuer=letsencrypt")
+	}
+	for _, args := range [][]string{args, {"demo", "--bundle", bundle, "--once", "--registry=memory"}} {
+		var out, errs bytes.Buffer
+		streams := cli.IO{In: strings.NewReader(""), Out: &out, Err: &errs}
+		root := cli.Root(streams, append(chart.Commands(streams), scenarios.Commands(streams)...)...)
+		if code := cli.Run(t.Context(), root, args); code != cli.Done {
+			t.Fatalf("%v: %d\n%s\n%s", args, code, out.String(), errs.String())
+		}
+		if args[0] == "demo" && !strings.Contains(out.String(), " 0 fail") {
+			t.Error(out.String())
+		}
+	}
+}
