@@ -47,7 +47,7 @@ func importCommand(streams cli.IO) *cobra.Command {
 		Use: "import", Short: "Describe what runs already as a kasgen.yaml", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(omnibus.Imports(streams)...)
+	cmd.AddCommand(slices.Concat(omnibus.Imports(streams), chart.Imports(streams))...)
 	return cmd
 }
 

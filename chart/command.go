@@ -10,10 +10,10 @@ import (
 // Commands are the room's.
 func Commands(streams cli.IO) []*cobra.Command {
 	cmd := &cobra.Command{
-		Use: "chart", Short: "Values for GitLab's Helm chart", Args: cobra.NoArgs,
+		Use: "chart", Short: "Values for GitLab's Helm chart, what stands beside it, and the proof of both", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(valuesCommand(streams), extrasCommand(streams), verifyCommand(streams))
+	cmd.AddCommand(valuesCommand(streams), extrasCommand(streams), verifyCommand(streams), diffCommand(streams))
 	return []*cobra.Command{cmd}
 }
 
