@@ -10,6 +10,7 @@ import (
 	"kasgen/chart"
 	"kasgen/chart/charttest"
 	"kasgen/internal/cli"
+	"kasgen/runtime"
 	"kasgen/scenarios"
 )
 
@@ -57,5 +58,50 @@ func runs(t *testing.T, version, topology, agents string) {
 		if args[0] == "demo" && !strings.Contains(out.String(), " 0 fail") {
 			t.Error(out.String())
 		}
+	}
+}
+
+// TestPodsFiles has the runtime look at what the edge's pod has mounted, as the
+// pod does when it starts.
+func TestPodsFiles(t *testing.T) {
+	t.Parallel()
+	for _, c := range charttest.Cases() {
+		if c.Topology != "A" && c.Topology != "B" {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			spec, out, pod := filepath.Join(dir, "kasgen.yaml"), filepath.Join(dir, "extras"), filepath.Join(dir, "pod")
+			if err := os.WriteFile(spec, []byte(c.KasgenYAML()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var stdout, stderr bytes.Buffer
+			streams := cli.IO{In: strings.NewReader(""), Out: &stdout, Err: &stderr}
+			root := cli.Root(streams, append(chart.Commands(streams), runtime.Commands(streams)...)...)
+			if code := cli.Run(t.Context(), root, append([]string{"chart", "extras", "-f", spec, "--chart-version", c.Version, "-o", out}, c.Args...)); code != cli.Done {
+				t.Fatal(code, stderr.String())
+			}
+			for from, to := range map[string]string{"kasgen.lock.yaml": "kasgen.lock.yaml", "edge.yaml": "edge/edge.yaml", "certs.yaml": "certs/certs.yaml"} {
+				data, err := os.ReadFile(filepath.Join(out, "files", from))
+				if os.IsNotExist(err) && from == "certs.yaml" && !strings.Contains(c.Name, "acme") {
+					continue
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.MkdirAll(filepath.Dir(filepath.Join(pod, to)), 0o750); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(pod, to), data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			stderr.Reset()
+			root = cli.Root(streams, runtime.Commands(streams)...)
+			if code := cli.Run(t.Context(), root, []string{"run", pod, "--role", "edge", "--check", "--state", filepath.Join(dir, "state")}); code != cli.Done {
+				t.Errorf("%d\n%s\n%s", code, stdout.String(), stderr.String())
+			}
+		})
 	}
 }

@@ -20,93 +20,37 @@ import (
 
 var update = flag.Bool("update", false, "write golden files anew")
 
-const (
-	arn     = "arn:aws:acm:eu-west-1:1:certificate/x"
-	acmeTLS = "tls: {source: acme, acme: {email: a@example.com, cache: {secret: {name: kas-acme}}}}\n"
-	bodyTLS = "loadBalancer: {kind: external-tcp, tls: terminate, proxyProtocol: v2}\ntls: {source: balancer}\n"
-)
-
-// extrasCase is a topology beside a version of GitLab's chart.
-type extrasCase struct {
-	name, version, topology, spec string
-	args                          []string
-	warn                          []string // codes
-}
-
-// extrasCases has every topology, provider and option.
-func extrasCases() []extrasCase {
-	issuer := []string{"--issuer=letsencrypt"}
-	with := func(more ...string) []string { return append(append([]string{}, issuer...), more...) }
-	kasTLS := "--kas-tls-secret=kas-tls"
-	return []extrasCase{
-		{name: "A-generic", version: "9.9", topology: "A", args: issuer},
-		{name: "A-generic-secret", version: "9.1", topology: "A", args: []string{"--tls-secret=mine", "--source-range=192.0.2.0/24", "--image=registry.example.com:5000/kasgen:1.2.3"}},
-		{name: "A-generic-proxy", version: "9.9", topology: "A", spec: "loadBalancer: {kind: external-tcp, proxyProtocol: v1}\n", args: issuer},
-		{name: "A-acme", version: "10.4", topology: "A", spec: acmeTLS},
-		{name: "A-gke", version: "9.9", topology: "A", args: with("--provider=gke")},
-		{name: "A-aws", version: "9.9", topology: "A", spec: "loadBalancer: {kind: external-tcp, proxyProtocol: v2}\n", args: with("--provider=aws")},
-		{name: "A-aws-tls", version: "9.9", topology: "A", spec: bodyTLS, args: []string{"--provider=aws", "--certificate-arn=" + arn}, warn: []string{"KAS1517"}},
-		{name: "A-azure", version: "9.9", topology: "A", args: with("--provider=azure")},
-		{name: "A-metallb", version: "9.9", topology: "A", args: with("--provider=metallb")},
-		{name: "A-passthrough-gateway", version: "10.4", topology: "A", args: with("--passthrough-gateway", "--gateway=gitlab-gw", "--gateway-section=kas-web")},
-		{name: "A-grpc-only", version: "9.9", topology: "A", spec: "agents: {websocket: remove}\n", args: issuer},
-		{name: "B-nginx", version: "9.9", topology: "B", args: issuer},
-		{name: "B-nginx-grpc-only", version: "9.9", topology: "B", spec: "agents: {websocket: remove}\n", args: issuer},
-		{name: "B-gateway", version: "10.4", topology: "B", args: issuer},
-		{name: "B-gateway-grpc-only", version: "10.4", topology: "B", spec: "agents: {websocket: remove}\n", args: issuer},
-		{name: "B-gke-gateway", version: "9.9", topology: "B", args: with("--provider=gke", "--routes=gke-gateway", "--certificate-map=m")},
-		{name: "B-alb", version: "9.9", topology: "B", spec: "loadBalancer: {kind: external-tcp, proxyProtocol: v2}\n", args: with("--provider=aws", "--routes=alb", "--certificate-arn="+arn), warn: []string{"KAS6115"}},
-		{name: "B-aws-tls", version: "9.9", topology: "B", spec: bodyTLS + "grpcBalancer: {kind: external-http2}\n", args: []string{"--provider=aws", "--routes=alb", "--certificate-arn=" + arn}, warn: []string{"KAS1517", "KAS1707", "KAS6115"}},
-		{name: "D-nginx", version: "9.1", topology: "D", args: issuer},
-		{name: "D-nginx-kas-tls", version: "9.9", topology: "D", args: with(kasTLS)},
-		{name: "D-nginx-grpc-only", version: "9.9", topology: "D", spec: "agents: {websocket: remove}\n", args: issuer},
-		{name: "D-gateway", version: "10.4", topology: "D", args: with("--gateway=shared", "--gateway-namespace=infra", "--gateway-section=kas-grpc")},
-		{name: "D-gke-ingress", version: "9.9", topology: "D", args: []string{"--routes=gke-ingress", kasTLS}},
-		{name: "D-gke-ingress-grpc-only", version: "9.9", topology: "D", spec: "agents: {websocket: remove}\n", args: []string{"--routes=gke-ingress", kasTLS}},
-		{name: "D-gke-gateway", version: "10.4", topology: "D", args: []string{"--routes=gke-gateway", "--certificate-map=m"}},
-		{name: "D-alb", version: "9.9", topology: "D", args: []string{"--routes=alb", "--certificate-arn=" + arn}, warn: []string{"KAS6115"}},
-		{name: "D-alb-grpc-only", version: "9.9", topology: "D", spec: "agents: {websocket: remove}\n", args: []string{"--routes=alb", "--certificate-arn=" + arn}, warn: []string{"KAS6115"}},
-		{name: "packaged-alb", version: "9.9", topology: "packaged", args: []string{"--routes=alb", "--certificate-arn=" + arn}, warn: []string{"KAS6114"}},
-	}
-}
-
-func (c extrasCase) write(t *testing.T) string {
-	t.Helper()
-	return write(t, "kasgen.yaml", "apiVersion: kasgen/v1\ntopology: "+c.topology+
-		"\ngitlab: {url: \"https://gitlab.example.com\"}\nnames: {kas: kas.gitlab.example.com}\n"+c.spec)
-}
-
 var code = regexp.MustCompile(`warning: (KAS\d+)`)
 
 // TestExtras renders the extras of every case by Helm, compares them, and
 // verifies them together with the release that they stand beside.
 func TestExtras(t *testing.T) {
 	t.Parallel()
-	for _, c := range extrasCases() {
-		t.Run(c.name, func(t *testing.T) {
+	for _, c := range charttest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
-			if c.name == "packaged-alb" {
+			if c.Name == "packaged-alb" {
 				// One name, which an ALB cannot read as HTTP/1.1 and as gRPC.
-				code, _, errs := run(t, "", append([]string{"verify", "--extras", "--spec", c.write(t), "--chart", charttest.Dir(t, c.version), "-f", write(t, "v.yaml", base)}, c.args...)...)
+				code, _, errs := run(t, "", append([]string{"verify", "--extras", "--spec", write(t, "kasgen.yaml", c.KasgenYAML()), "--chart", charttest.Dir(t, c.Version), "-f", write(t, "v.yaml", base)}, c.Args...)...)
 				if code != cli.Failure || !strings.Contains(errs, "gRPC is HTTP/2") {
 					t.Errorf("%d\n%s", code, errs)
 				}
 				return
 			}
 			tgz := filepath.Join(t.TempDir(), "extras.tgz")
-			exit, _, errs := run(t, "", append([]string{"extras", "-f", c.write(t), "--chart-version", c.version, "-o", tgz}, c.args...)...)
+			exit, _, errs := run(t, "", append([]string{"extras", "-f", write(t, "kasgen.yaml", c.KasgenYAML()), "--chart-version", c.Version, "-o", tgz}, c.Args...)...)
 			if exit != cli.Done {
 				t.Fatalf("%d\n%s", exit, errs)
 			}
-			compare(t, c.name, tgz)
-			exit, out, errs := run(t, "", append([]string{"verify", "--extras", "--spec", c.write(t), "--chart", charttest.Dir(t, c.version), "-f", write(t, "v.yaml", base)}, c.args...)...)
+			compare(t, c.Name, tgz)
+			exit, out, errs := run(t, "", append([]string{"verify", "--extras", "--spec", write(t, "kasgen.yaml", c.KasgenYAML()), "--chart", charttest.Dir(t, c.Version), "-f", write(t, "v.yaml", base)}, c.Args...)...)
 			var warned []string
 			for _, m := range code.FindAllStringSubmatch(errs, -1) {
 				if len(warned) == 0 || warned[len(warned)-1] != m[1] {
 					warned = append(warned, m[1])
 				}
 			}
-			if diff := cmp.Diff(c.warn, warned); exit != cli.Done || diff != "" || !strings.Contains(out, "the topology holds") {
+			if diff := cmp.Diff(c.Warn, warned); exit != cli.Done || diff != "" || !strings.Contains(out, "the topology holds") {
 				t.Errorf("exit code %d\n%s\n%s\n%s", exit, out, errs, diff)
 			}
 		})
@@ -157,9 +101,9 @@ func TestExtrasRefused(t *testing.T) {
 		{"packaged", "", "KAS6205", nil},
 		{"A", "loadBalancer: {kind: external-tcp, proxyProtocol: v2}\n", "KAS6201", []string{"--provider=gke"}},
 		{"A", "loadBalancer: {kind: external-tcp, proxyProtocol: v1}\n", "KAS6201", []string{"--provider=aws"}},
-		{"A", bodyTLS, "KAS6202", []string{"--provider=azure"}},
-		{"A", bodyTLS, "KAS6203", []string{"--provider=aws"}},
-		{"D", acmeTLS, "KAS6203", nil},
+		{"A", charttest.BalancerTLS, "KAS6202", []string{"--provider=azure"}},
+		{"A", charttest.BalancerTLS, "KAS6203", []string{"--provider=aws"}},
+		{"D", charttest.ACME, "KAS6203", nil},
 		{"D", "", "KAS6203", []string{"--routes=alb"}},
 		{"D", "", "KAS6203", []string{"--routes=gke-gateway"}},
 		{"D", "", "KAS6204", []string{"--routes=gke-ingress"}},
@@ -169,9 +113,9 @@ func TestExtrasRefused(t *testing.T) {
 	} {
 		t.Run(tt.topology+strings.Join(tt.args, ""), func(t *testing.T) {
 			t.Parallel()
-			c := extrasCase{topology: tt.topology, spec: tt.spec}
+			c := charttest.Case{Topology: tt.topology, Spec: tt.spec}
 			out := filepath.Join(t.TempDir(), "extras")
-			exit, _, errs := run(t, "", append([]string{"extras", "-f", c.write(t), "--chart-version=9.9", "-o", out}, tt.args...)...)
+			exit, _, errs := run(t, "", append([]string{"extras", "-f", write(t, "kasgen.yaml", c.KasgenYAML()), "--chart-version=9.9", "-o", out}, tt.args...)...)
 			if exit != cli.Failure || !strings.Contains(errs, "error: "+tt.code) {
 				t.Errorf("%d\n%s", exit, errs)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kasgen/chart/charttest"
 	"kasgen/internal/cli"
 )
 
@@ -23,32 +24,32 @@ func imports(t *testing.T, in string, args ...string) (code int, out, errs strin
 // the same values again.
 func TestImportBack(t *testing.T) {
 	t.Parallel()
-	for _, c := range extrasCases() {
-		if c.version == "9.1" && c.topology == "D" || c.topology == "packaged" || strings.Contains(c.name, "-kas-tls") || strings.Contains(strings.Join(c.args, " "), "--kas-tls") {
+	for _, c := range charttest.Cases() {
+		if c.Version == "9.1" && c.Topology == "D" || c.Topology == "packaged" || strings.Contains(c.Name, "-kas-tls") || strings.Contains(strings.Join(c.Args, " "), "--kas-tls") {
 			continue
 		}
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			routes := []string{}
-			for _, a := range c.args {
+			for _, a := range c.Args {
 				if strings.HasPrefix(a, "--routes") {
 					routes = append(routes, a)
 				}
 			}
-			spec, extras := c.write(t), filepath.Join(dir, "extras")
-			exit, before, errs := run(t, "", append([]string{"values", "-f", spec, "--chart-version", c.version}, routes...)...)
+			spec, extras := write(t, "kasgen.yaml", c.KasgenYAML()), filepath.Join(dir, "extras")
+			exit, before, errs := run(t, "", append([]string{"values", "-f", spec, "--chart-version", c.Version}, routes...)...)
 			if exit != cli.Done {
 				t.Fatal(errs)
 			}
-			if exit, _, errs := run(t, "", append([]string{"extras", "-f", spec, "--chart-version", c.version, "-o", extras}, c.args...)...); exit != cli.Done {
+			if exit, _, errs := run(t, "", append([]string{"extras", "-f", spec, "--chart-version", c.Version, "-o", extras}, c.Args...)...); exit != cli.Done {
 				t.Fatal(errs)
 			}
 			exit, described, errs := imports(t, "global: {hosts: {domain: example.com}}\n", "-", write(t, "v.yaml", before), "--extras", filepath.Join(extras, "values.yaml"))
 			if exit != cli.Done {
 				t.Fatal(errs)
 			}
-			exit, after, errs := run(t, described, append([]string{"values", "-f", "-", "--chart-version", c.version}, routes...)...)
+			exit, after, errs := run(t, described, append([]string{"values", "-f", "-", "--chart-version", c.Version}, routes...)...)
 			if exit != cli.Done {
 				t.Fatalf("%s\n%s", described, errs)
 			}

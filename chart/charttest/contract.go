@@ -16,6 +16,13 @@ import (
 //go:embed all:testdata/contract
 var contract embed.FS
 
+//go:embed testdata/models.yaml
+var models []byte
+
+// Models are definitions of kinds of providers, as far as the extras use them:
+// models for an API server that should look at such objects.
+func Models() []byte { return slices.Clone(models) }
+
 // layers are what a version is made of, each over the ones before it.
 func layers(version string) []string {
 	all := []string{"base", "9.9", "10.4"}

@@ -38,7 +38,7 @@ func TestKubernetes(t *testing.T) {
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T, *apiserver.Server)
-	}{{"operations", testOperations}, {"demo", testDemo}, {"through", testThrough}} {
+	}{{"operations", testOperations}, {"demo", testDemo}, {"through", testThrough}, {"chart", testChart}} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, s) })
 	}
 }
