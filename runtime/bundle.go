@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"kasgen/internal/diag"
+	"kasgen/internal/layout"
 	"kasgen/internal/lockfile"
 	"kasgen/internal/nginxconf"
 	"kasgen/runtime/certs/provision"
@@ -41,12 +42,12 @@ func roles() []Role { return []Role{All, Front, Edge, Kas, Certs} }
 
 // Files of a bundle.
 const (
-	haproxyFile = "haproxy/haproxy.cfg"
-	streamFile  = "nginx/stream.conf"
-	webFile     = "nginx/nginx.conf"
-	edgeFile    = "edge/edge.yaml"
-	kasFile     = "kas/kas-config.yaml"
-	certsFile   = "certs/certs.yaml"
+	haproxyFile = layout.HAProxy
+	streamFile  = layout.Stream
+	webFile     = layout.Web
+	edgeFile    = layout.Edge
+	kasFile     = layout.KAS
+	certsFile   = layout.Certs
 )
 
 // front is what clients reach first, whichever file it came from.
@@ -60,6 +61,7 @@ type front interface {
 type Bundle struct {
 	Dir  string
 	Lock *lockfile.File
+	at   layout.Layout
 
 	haproxy *haproxy.Config
 	stream  *nginx.Config // a process of its own
@@ -73,6 +75,7 @@ type Bundle struct {
 	data     map[string][]byte // the files that were read
 	absent   []string          // files of the role that are not there
 	subjects []diag.Subject    // every file that is there, read or not
+	left     diag.Findings     // what of a machine is not run here
 }
 
 // Subjects are the files of the bundle that were looked at or skipped, none of
@@ -92,10 +95,10 @@ func Read(dir string, role Role, registry ...Registry) (*Bundle, error) {
 	for _, r := range registry {
 		kasOptions = append(kasOptions, r.option())
 	}
-	b := &Bundle{Dir: dir, role: role, data: map[string][]byte{}}
+	b := &Bundle{Dir: dir, at: layout.Of(dir), role: role, data: map[string][]byte{}}
 	var fs diag.Findings
 	parse := func(name string, roles []Role, load func(path string, data []byte) error) error {
-		path := filepath.Join(dir, name)
+		path := b.at.Path(name)
 		data, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {
 			if slices.Contains(roles, role) {
@@ -170,7 +173,7 @@ func (b *Bundle) complete(role Role) error {
 	// A role whose file was lost would end in silence, streams and all.
 	for _, e := range b.Lock.Files {
 		if slices.Contains(b.absent, e.Path) {
-			return fmt.Errorf("%s is not there, and %s lists it: render the bundle again, or bring it back with `kasgen rollback %s`", filepath.Join(b.Dir, e.Path), lockfile.Name, b.Dir)
+			return fmt.Errorf("%s is not there, and %s lists it: render the bundle again, or bring it back with `kasgen rollback %s`", b.at.Path(e.Path), lockfile.Name, b.Dir)
 		}
 	}
 	if len(b.fronts()) == 0 && b.edge == nil && b.kas == nil && !b.provisions() {
@@ -240,29 +243,32 @@ func (b *Bundle) fronts() []front {
 // nginx reads a file of nginx's and what it includes, which counts as a part
 // of it.
 func (b *Bundle) nginx(name, path string, data []byte) (*nginx.Config, error) {
-	return nginx.Load(path, data, nginxSource(func(path string) ([]byte, error) {
+	source := nginxSource(b.at, func(path string) ([]byte, error) {
 		more, err := os.ReadFile(path)
 		b.data[name] = append(b.data[name][:len(b.data[name]):len(b.data[name])], more...)
 		return more, err
-	}))
+	})
+	if name != webFile || !b.at.Machine() {
+		return nginx.Load(path, data, source)
+	}
+	return b.ours(path, data, source)
 }
 
 // nginxSource is where includes are found.
-func nginxSource(read func(path string) ([]byte, error)) nginxconf.Source {
-	return nginxconf.Source{Glob: filepath.Glob, ReadFile: read}
+func nginxSource(at layout.Layout, read func(path string) ([]byte, error)) nginxconf.Source {
+	return nginxconf.Source{
+		Glob:     func(pattern string) ([]string, error) { return filepath.Glob(at.Below(pattern)) },
+		ReadFile: func(path string) ([]byte, error) { return read(at.Below(path)) },
+	}
 }
 
 // Redirect is where a path under the bundle's state directory lies when state
 // is used in its place; "" moves nothing.
 func (b *Bundle) Redirect(path, state string) string {
-	if state == "" {
-		return path
+	if rest, ok := strings.CutPrefix(path, strings.TrimSuffix(b.Lock.StateDir, "/")+"/"); ok && state != "" {
+		return filepath.Join(state, rest)
 	}
-	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(b.Lock.StateDir, "/")+"/")
-	if !ok {
-		return path
-	}
-	return filepath.Join(state, rest)
+	return b.at.Below(path)
 }
 
 // Development are the files that may be made when they are missing, as far as

@@ -34,7 +34,7 @@ func (b *Bundle) nativeParts() []part {
 	add := func(name, file string, files, binds []string, kind native.Kind, stream bool) {
 		parts = append(parts, part{name: name, data: b.data[file], files: files, front: true,
 			make: func(ctx context.Context, h *host.Host, r *Running) (server, error) {
-				c := native.Config{Kind: kind, Path: filepath.Join(b.Dir, file), Binds: binds, Stream: stream}
+				c := native.Config{Kind: kind, Path: b.at.Path(file), Binds: binds, Stream: stream}
 				return newNativeFront(ctx, h, c, filepath.Join(b.scratch, filepath.Base(file)), r.role(name), b.nativeFiles(files))
 			}})
 	}

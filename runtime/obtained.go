@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,7 +22,7 @@ func (b *Bundle) strangers() diag.Findings {
 	var fs diag.Findings
 	for field, name := range b.certs.Names() {
 		if !slices.Contains(ours, name) {
-			path := filepath.Join(b.Dir, certsFile)
+			path := b.at.Path(certsFile)
 			fs.Add(diag.Finding{Code: certsconf.CodeStranger, Pos: certsconf.Pos(path, b.data[certsFile], field), Field: field,
 				What: fmt.Sprintf("%s is %q, which the topology does not have", field, name), Why: "no listener of the bundle serves it, and nobody would answer a CA for it",
 				Fix: "remove it; the topology's names are " + strings.Join(ours, " and ")})

@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -61,10 +62,11 @@ func (b *Bundle) Complete(ctx context.Context) error {
 	return nil
 }
 
-// Warnings are findings for what has no effect in the roles that were read.
+// Warnings are findings for what has no effect in the roles that were read, or
+// is not run.
 func (b *Bundle) Warnings() diag.Findings {
 	if b.kas == nil {
-		return nil
+		return slices.Clone(b.left)
 	}
-	return b.kas.Warnings()
+	return slices.Concat(b.left, b.kas.Warnings())
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -15,9 +14,11 @@ import (
 	"kasgen/internal/edgeconf"
 	"kasgen/internal/haproxyconf"
 	"kasgen/internal/kasconf"
+	"kasgen/internal/layout"
 	"kasgen/internal/lockfile"
 	"kasgen/internal/nginxconf"
 	"kasgen/runtime/diagram"
+	"kasgen/runtime/nginx"
 )
 
 // The formats of a diagram.
@@ -81,8 +82,9 @@ func show(streams cli.IO, dir string, o showOptions) error {
 func readFiles(dir string) (diagram.Files, error) {
 	var f diagram.Files
 	var found diag.Findings
+	at := layout.Of(dir)
 	read := func(name string, parse func(path string, data []byte) error) error {
-		path := filepath.Join(dir, name)
+		path := at.Path(name)
 		data, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {
 			return nil
@@ -103,7 +105,10 @@ func readFiles(dir string) (diagram.Files, error) {
 			if err != nil {
 				return err
 			}
-			parsed, fs := parsed.Expand(nginxSource(os.ReadFile))
+			parsed, fs := parsed.Expand(nginxSource(at, os.ReadFile))
+			if at.Machine() && f.Lock != nil {
+				parsed, _ = nginx.Serving(parsed, served(f.Lock))
+			}
 			*to = parsed
 			return fs.Err()
 		}
@@ -130,7 +135,7 @@ func readFiles(dir string) (diagram.Files, error) {
 		return f, err
 	}
 	if f.Lock == nil {
-		return f, (&Bundle{Dir: dir}).complete(All)
+		return f, (&Bundle{Dir: dir, at: at}).complete(All)
 	}
 	// What the front's programs would do, as run has it: a file that it refuses
 	// could be drawn wrongly.

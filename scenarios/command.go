@@ -127,6 +127,9 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 		return cli.Report(streams, o.format, err)
 	}
 	defer closing(&err, l.Close)
+	for _, f := range l.Left() {
+		say("left out: %s (%s)", f.What, f.Pos)
+	}
 	say("topology %s runs, from the files in %s", l.Topology(), o.bundle)
 	for _, c := range l.Certificates() {
 		say("the front's certificate for %s is of %s, obtained just now", strings.Join(c.Names, " and "), c.Issuer)

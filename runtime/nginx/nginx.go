@@ -39,10 +39,18 @@ func Load(file string, data []byte, source nginxconf.Source) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loader{}
 	// What could not be included is told with what else is wrong.
-	parsed, l.Findings = parsed.Expand(source)
-	c := l.load(parsed)
+	parsed, found := parsed.Expand(source)
+	return load(parsed, found)
+}
+
+// LoadFile is Load of a file that was read, its includes expanded.
+func LoadFile(f *nginxconf.File) (*Config, error) { return load(f, nil) }
+
+func load(f *nginxconf.File, found diag.Findings) (*Config, error) {
+	l := &loader{}
+	l.Findings = found
+	c := l.load(f)
 	l.Findings.Sort()
 	l.Findings = slices.Compact(l.Findings) // a word that is read twice is at fault once
 	if err := l.Findings.Err(); err != nil {

@@ -54,6 +54,7 @@ func TestWebAccepts(t *testing.T) {
 		"server_names_hash_bucket_size 64;", "sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_timeout 65; keepalive_requests 10; keepalive_time 1h; send_timeout 5; reset_timedout_connection on;", "bogus on;", "http { }", "server a { }", server("server { }"), server("events { }"), "proxy_ssl_verify on;", location("proxy_ssl_verify on; proxy_pass https://127.0.0.1:1;"), location("proxy_ssl_verify on; proxy_ssl_trusted_certificate PEM; proxy_pass https://127.0.0.1:1;"),
 		server("server_name *.a.b;"), server("server_name .a.b;"), server("server_name a.*;"), server("server_name a*b;"), server("server_name *a.b;"), server("server_name ~(;"), server("server_name ~^(?<x>a)$; return 200 $x;"), server(`server_name "";`), server("server_name;"), server("server_name http://a;"),
 		"add_header A b; server_tokens off; add_header C d;", server("ssl_certificate PEM;"), location("ssl_protocols TLSv1.2;"), location("listen 80;"), location("server_name a;"), "root html; listen 80;", location("proxy_cache off; autoindex off; satisfy all;"),
+		"proxy_cache_path cache keys_zone=z:1m; proxy_cache z; " + location("proxy_pass http://127.0.0.1:1;"), "proxy_cache_path cache keys_zone=z:1m; proxy_cache z; " + location("proxy_pass http://127.0.0.1:1; proxy_buffering off;"), "proxy_cache_path cache keys_zone=z:1m; proxy_cache z; " + location("grpc_pass 127.0.0.1:1;"), "proxy_cache a b;",
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()

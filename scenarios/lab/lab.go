@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 
+	"kasgen/internal/diag"
 	kasgenruntime "kasgen/runtime"
 	"kasgen/runtime/certs/pebble"
 	"kasgen/runtime/host"
@@ -160,6 +161,9 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 
 // Topology is the name of what runs.
 func (l *Lab) Topology() string { return l.bundle.Lock.Topology }
+
+// Left says what of the bundle does not run here.
+func (l *Lab) Left() diag.Findings { return l.bundle.Left() }
 
 // Close drains the roles, ends everything and removes what was made.
 func (l *Lab) Close() error {

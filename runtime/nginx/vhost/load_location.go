@@ -131,6 +131,7 @@ func (l *loader) location(n *location, outer *location, d *nginxconf.Directive) 
 		n.redirected = n.pattern == nil && !n.named && strings.HasSuffix(n.name, "/")
 		l.trusted(&own.proxy, d.Name)
 		l.trusted(&own.grpc, d.Name)
+		l.cached(n)
 	}
 	l.locations(n, inner)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"kasgen/internal/nginxconf"
 	"kasgen/runtime/balancer"
 )
 
@@ -43,6 +44,7 @@ type passing struct {
 	// Of proxy_pass only.
 	version11                   bool
 	buffering, requestBuffering bool
+	cache                       *nginxconf.Word // where it is switched on; nil: off
 	redirects                   []redirection
 	noRedirects                 bool
 	passHeaders, passBody       bool

@@ -27,7 +27,7 @@ func noEffect() map[string]setting {
 	// directory of temporary files, or not at all.
 	ignore(everywhere, 1, 4, "client_body_temp_path", "proxy_temp_path")
 	ignore(everywhere, 1, 1, "proxy_max_temp_file_size", "proxy_temp_file_write_size", "client_body_in_file_only")
-	ignore(inHTTP, 2, -1, "proxy_cache_path") // a cache that nobody uses: proxy_cache is refused
+	ignore(inHTTP, 2, -1, "proxy_cache_path") // a cache that nobody uses: cached refuses who would
 	// Logs and their form are the host's.
 	ignore(everywhere, 1, 2, "error_log")
 	ignore(everywhere, 1, 1, "log_not_found", "log_subrequest", "rewrite_log", "open_log_file_cache", "uninitialized_variable_warn")
@@ -36,6 +36,10 @@ func noEffect() map[string]setting {
 	ignore(outside, 1, 2, "ssl_session_cache")
 	ignore(outside, 1, 1, "ssl_session_timeout", "ssl_session_tickets", "ssl_prefer_server_ciphers", "ssl_dhparam", "ssl_buffer_size")
 	ignore(everywhere, 1, 1, "proxy_ssl_session_reuse", "grpc_ssl_session_reuse")
+	// Of modules that GitLab builds in: one counts, and one hides the header
+	// Server, which nobody asks it to where it is off.
+	ignore(inHTTP, 0, 1, "vhost_traffic_status_zone")
+	out["hide_server_tokens"] = offOnly("the embedded runtime has GitLab's module for headers not")
 	// Buffers of gzip, and what was for browsers of another age.
 	ignore(everywhere, 2, 2, "gzip_buffers")
 	ignore(everywhere, 1, 1, "msie_padding", "msie_refresh")

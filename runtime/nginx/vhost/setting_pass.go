@@ -117,7 +117,7 @@ func proxySettings() map[string]setting {
 				l.Arguments(d.Args[0], "%q is neither 1.0 nor 1.1", d.Args[0].Value)
 			}
 		}},
-		"proxy_cache":         offOnly("the embedded runtime keeps no answers"),
+		"proxy_cache":         {everywhere, readCache},
 		"proxy_store":         offOnly("the embedded runtime keeps no answers"),
 		"gzip_static":         offOnly("the embedded runtime looks for no packed files"),
 		"gunzip":              offOnly("the embedded runtime passes answers as they are"),
@@ -147,6 +147,26 @@ func proxySettings() map[string]setting {
 				s.proxy.redirects = append(s.proxy.redirects[:len(s.proxy.redirects):len(s.proxy.redirects)], redirection{l.text(d.Args[0]), l.text(d.Args[1])})
 			}
 		}},
+	}
+}
+
+// readCache is `proxy_cache`. nginx stores no answer that it does not buffer, so
+// that a cache for all of http{} is without effect where answers pass as they
+// come; locations with a buffer and a cache are refused (cached).
+func readCache(l *loader, s *scope, d *nginxconf.Directive, _ bool) {
+	if !l.Simple(d, 1, 1) {
+		return
+	}
+	s.proxy.cache = nil
+	if d.Args[0].Value != "off" {
+		s.proxy.cache = &d.Name
+	}
+}
+
+// cached refuses a location whose answers nginx would keep.
+func (l *loader) cached(n *location) {
+	if p := n.settings.proxy; p.cache != nil && p.buffering && !n.pass.grpc {
+		l.Unsupported(*p.cache, "the embedded runtime keeps no answers", "write off, or remove the line; with proxy_buffering off nothing is kept")
 	}
 }
 
