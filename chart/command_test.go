@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"kasgen/chart/charttest"
 	"kasgen/internal/cli"
 )
 
@@ -20,6 +21,9 @@ func TestValues(t *testing.T) {
 		{[]string{"--topology=B", "--chart-version=9.9"}, cli.Done, "externalUrl: wss://kas.gitlab.example.com\n", "KAS6006"},
 		{[]string{"--topology=A", "--chart-version=9.2"}, cli.Misuse, "", "9.1, 9.9, 10.4"},
 		{[]string{"--topology=A"}, cli.Misuse, "", "--chart-version"},
+		{[]string{"--topology=packaged", "--chart=" + charttest.Dir(t, "9.5")}, cli.Done, "chart 9.5", ""},
+		{[]string{"--topology=A", "--chart=" + charttest.Dir(t, "9.5"), "--chart-version=9.5"}, cli.Misuse, "", "--chart-version"},
+		{[]string{"--topology=A", "--chart=nowhere"}, cli.Failure, "", "nowhere"},
 		{[]string{"--topology=packaged", "--chart-version=9.1", "--agents-websocket=remove"}, cli.Failure, "", "KAS6001"},
 		{[]string{"--topology=A", "--chart-version=9.9", "--kas-kind=embedded"}, cli.Failure, "", "KAS6003"},
 	} {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"kasgen/chart/given"
 	"kasgen/chart/inventory"
 	"kasgen/chart/manifest"
 	"kasgen/chart/proof"
@@ -47,10 +46,10 @@ would not hold, so that Helm changes nothing.`,
 	}
 	o.release = addRelease(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.against, "against", "", "manifest of a release, as `helm get manifest` prints it; - is standard input (default: a render without kasgen's values)")
+	f.StringVar(&o.against, "against", "", "manifest of a release, as helm get manifest prints it; - is standard input (default: a render without kasgen's values)")
 	f.BoolVar(&o.postRenderer, "post-renderer", false, "prove the manifest on standard input, and print it as it is")
 	f.StringVar(&o.version, "chart-version", "", "with --post-renderer: version of GitLab's chart, where it may not have what the topology asks")
-	f.BoolVar(&o.extras, "extras", false, "the objects beside the release belong to it, as `kasgen chart extras` writes them")
+	f.BoolVar(&o.extras, "extras", false, "the objects beside the release belong to it, as kasgen chart extras writes them")
 	o.addExtras(cmd)
 	cli.AddFormat(cmd, &o.format, cli.Text, cli.JSON)
 	cmd.RunE = func(*cobra.Command, []string) error {
@@ -110,7 +109,7 @@ func (o diffOptions) compare(streams cli.IO) error {
 func (o diffOptions) before(in io.Reader, r *rendered) ([]*manifest.Object, diag.Findings, error) {
 	var findings diag.Findings
 	if o.against == "" {
-		_, objects, err := o.objects(r.chart, given.Without(r.values, r.generated), &findings)
+		_, objects, err := o.objects(r.chart, r.own, &findings)
 		return objects, findings, err
 	}
 	var data []byte

@@ -30,7 +30,7 @@ func (o *options) addShared(f *pflag.FlagSet) {
 func (o *options) addExtras(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.provider, "provider", string(extras.Generic), "whose TCP balancer: "+strings.Join(extras.Providers(), ", "))
-	f.StringVar(&o.image, "image", "kasgen:"+cli.Version, "image of the edge, as `make image` builds it")
+	f.StringVar(&o.image, "image", "kasgen:"+cli.Version, "image of the edge, as make image builds it")
 	f.StringVar(&o.Issuer, "issuer", "", "cert-manager's issuer of the certificate")
 	f.StringVar(&o.IssuerKind, "issuer-kind", "ClusterIssuer", "ClusterIssuer or Issuer")
 	f.StringVar(&o.Secret, "tls-secret", "", "Secret of the certificate (default: <release>-kas-edge-tls)")

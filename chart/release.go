@@ -42,7 +42,7 @@ func addRelease(cmd *cobra.Command) *release {
 	r.from = generator.AddSourceAs(cmd, "spec", "")
 	r.facts = capture(cmd, r.from)
 	f := cmd.Flags()
-	f.StringVar(&r.chart, "chart", "", "GitLab's chart: a directory, or a file as `helm pull` writes it")
+	f.StringVar(&r.chart, "chart", "", "GitLab's chart: a directory, or a file as helm pull writes it")
 	f.StringArrayVarP(&r.files, "values", "f", nil, "more values, above those that kasgen gives; can be given several times")
 	cli.CompleteFile(cmd, "values", "yaml", "yml")
 	f.StringVar(&r.kube, "kube-version", "", "version of Kubernetes that templates see (default: Helm's)")
@@ -70,6 +70,7 @@ type rendered struct {
 	chart     *engine.Chart
 	want      proof.Want
 	generated map[string]any
+	own       map[string]any // people's
 	values    map[string]any // all of them
 	files     []string       // that were looked at
 	objects   []*manifest.Object
@@ -93,11 +94,7 @@ func (r *release) spec(in io.Reader) (*generator.Facts, diag.Findings, error) {
 
 // generated are kasgen's values for a chart.
 func generated(f generator.Facts, c *engine.Chart, o values.Options) ([]byte, diag.Findings, error) {
-	v, err := inventory.ParseVersion(c.Version())
-	if err != nil {
-		return nil, nil, cli.Usage("--chart: %v", err)
-	}
-	keys, err := inventory.From(v, given.Of(c).Has)
+	keys, err := keysIn(c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -142,9 +139,10 @@ func (r *release) render(f *generator.Facts) (*rendered, diag.Findings, error) {
 		out.files = append(out.files, name)
 		list = append(list, v)
 	}
-	for _, v := range list {
-		out.values = engine.Merge(out.values, v.Tree)
+	for _, v := range list[1:] {
+		out.own = engine.Merge(out.own, v.Tree)
 	}
+	out.values = engine.Merge(all.Tree, out.own)
 	out.findings = append(out.findings, given.Custom(out.values, func(path string) diag.Pos { return list[len(list)-1].Pos(path) })...)
 	if _, err := inventory.ParseVersion(c.Version()); err != nil {
 		return nil, nil, cli.Usage("--chart: %v", err)

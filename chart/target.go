@@ -3,6 +3,8 @@ package chart
 import (
 	"github.com/spf13/pflag"
 
+	"kasgen/chart/engine"
+	"kasgen/chart/given"
 	"kasgen/chart/inventory"
 	"kasgen/chart/values"
 	"kasgen/generator"
@@ -31,21 +33,15 @@ names:
 func Target() generator.Target {
 	return generator.Target{Name: Name, Example: example, Defaults: defaults, Renderer: func(flags *pflag.FlagSet) generator.Renderer {
 		version := flags.String("chart-version", "", "version of GitLab's chart, as in 9.9")
+		file := flags.String("chart", "", "GitLab's chart, which says by itself what its version and its keys are: a directory, or a file as helm pull writes it")
 		var o options
 		o.addShared(flags)
 		return func(f generator.Facts) ([]bundle.File, diag.Findings, error) {
-			if *version == "" {
-				return nil, nil, cli.Usage("name the version of GitLab's chart with --chart-version")
-			}
-			v, err := inventory.ParseVersion(*version)
+			keys, err := keysOf(*version, *file)
 			if err != nil {
-				return nil, nil, cli.Usage("--chart-version: %v", err)
+				return nil, nil, err
 			}
-			keys, err := inventory.Of(v)
-			if err != nil {
-				return nil, nil, cli.Usage("--chart-version: %v", err)
-			}
-			if _, err := o.completed(v, "", ""); err != nil {
+			if _, err := o.completed(keys.Version, "", ""); err != nil {
 				return nil, nil, err
 			}
 			text, findings, err := values.Make(f, keys, o.ofValues())
@@ -55,6 +51,41 @@ func Target() generator.Target {
 			return []bundle.File{{Path: ValuesPath, Data: text}}, findings, nil
 		}
 	}}
+}
+
+// keysOf are the keys of a known version, or of a chart itself.
+func keysOf(version, file string) (inventory.Keys, error) {
+	if file == "" {
+		if version == "" {
+			return inventory.Keys{}, cli.Usage("name the version of GitLab's chart with --chart-version, or the chart with --chart")
+		}
+		v, err := inventory.ParseVersion(version)
+		if err != nil {
+			return inventory.Keys{}, cli.Usage("--chart-version: %v", err)
+		}
+		keys, err := inventory.Of(v)
+		if err != nil {
+			return inventory.Keys{}, cli.Usage("--chart-version: %v", err)
+		}
+		return keys, nil
+	}
+	if version != "" {
+		return inventory.Keys{}, cli.Usage("--chart says what its version is: leave --chart-version out")
+	}
+	c, err := engine.Load(file)
+	if err != nil {
+		return inventory.Keys{}, err
+	}
+	return keysIn(c)
+}
+
+// keysIn are the keys of a chart.
+func keysIn(c *engine.Chart) (inventory.Keys, error) {
+	v, err := inventory.ParseVersion(c.Version())
+	if err != nil {
+		return inventory.Keys{}, cli.Usage("--chart: %v", err)
+	}
+	return inventory.From(v, given.Of(c).Has)
 }
 
 // defaults is what a kasgen.yaml leaves out where the chart runs kas.

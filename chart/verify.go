@@ -39,8 +39,8 @@ kasgen's values, for anything but kas that changes.`,
 		Args: cobra.NoArgs,
 	}
 	o.release = addRelease(cmd)
-	cmd.Flags().BoolVar(&o.extras, "extras", false, "look at the objects beside the release too, as `kasgen chart extras` writes them")
-	cmd.Flags().StringVar(&o.extract, "extract", "", "write a bundle that runs of kas's and the edge's files and a model of the routes into this directory, for `kasgen demo --bundle`")
+	cmd.Flags().BoolVar(&o.extras, "extras", false, "look at the objects beside the release too, as kasgen chart extras writes them")
+	cmd.Flags().StringVar(&o.extract, "extract", "", "write a bundle that runs of kas's and the edge's files and a model of the routes into this directory, for kasgen demo --bundle")
 	o.addExtras(cmd)
 	cli.AddFormat(cmd, &o.format)
 	cmd.RunE = func(*cobra.Command, []string) error { return o.run(streams) }

@@ -132,8 +132,11 @@ func rank(w Way) int {
 	if w.Regexp {
 		n++
 	}
-	if !w.Raw {
+	switch {
+	case !w.Raw:
 		n += 1000 // an exact name goes before bytes for any
+	case w.To == Edge:
+		n++ // of two addresses, DNS names the one that reads what it gets
 	}
 	return n
 }
