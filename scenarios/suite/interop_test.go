@@ -79,6 +79,8 @@ func interopServer(t *testing.T) string {
 			r.ServerId = "the one in kas's place"
 		}
 		return answer, err
+	}), grpc.StreamInterceptor(func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+		return handle(srv, &unhurried{stream})
 	}))
 	desc := testgrpc.TestService_ServiceDesc
 	desc.ServiceName = strings.Trim(ourPackage, "/") + "TestService"
@@ -86,6 +88,18 @@ func interopServer(t *testing.T) string {
 	either := newEither(ln, s)
 	t.Cleanup(either.close)
 	return ln.Addr().String()
+}
+
+// unhurried does not answer a stream that was ended without a message before the
+// client has gone: cancel_after_begin cancels such a call and wants to see that,
+// not an answer that came first because all of it is one machine.
+type unhurried struct{ grpc.ServerStream }
+
+func (u *unhurried) SendMsg(m any) error {
+	if summary, ok := m.(*testgrpc.StreamingInputCallResponse); ok && summary.AggregatedPayloadSize == 0 {
+		<-u.Context().Done()
+	}
+	return u.ServerStream.SendMsg(m)
 }
 
 // job is one case, as a child process gets it.
