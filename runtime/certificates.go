@@ -92,11 +92,11 @@ func (b *Bundle) certificates(ctx context.Context, moved string) []certs.Status 
 			s.Error = cmp.Or(s.Error, "none has been obtained yet")
 		case err != nil:
 			s.Error = err.Error()
-		case certs.IsPlaceholder(leaf):
-			s.Error = cmp.Or(s.Error, "none has been obtained yet; a placeholder lies there")
 		default:
-			s.Names, s.Issuer = leaf.DNSNames, leaf.Issuer.CommonName
-			s.NotBefore, s.NotAfter = leaf.NotBefore, leaf.NotAfter
+			if !certs.IsPlaceholder(leaf) {
+				s.Names = certs.Names(leaf)
+			}
+			s.Describe(leaf)
 		}
 		all = append(all, s)
 	}
@@ -109,6 +109,11 @@ func leafIn(path string) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	return leafOf(data)
+}
+
+// leafOf is the first certificate in PEM, nil if there is none.
+func leafOf(data []byte) (*x509.Certificate, error) {
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "CERTIFICATE" {
 			return x509.ParseCertificate(block.Bytes)

@@ -33,7 +33,7 @@ func certsExport(streams cli.IO, dir, to, moved string) error {
 		return cli.Exit{Code: cli.Failure, Err: err}
 	}
 	for _, c := range pairs {
-		name := fileName(certs.Names(c))
+		name := fileName(certs.Names(c.Leaf))
 		at := func(ending string) string { return filepath.Join(to, name+ending) }
 		changed, err := certs.Write(certs.Output{Certificate: at(".crt"), Key: at(".key"), Combined: at(".pem")}, c)
 		if err != nil {

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -38,6 +39,28 @@ func (w *watchedFiles) sum() [sha256.Size]byte {
 		h.Write(data)
 	}
 	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// Status is of every certificate in the files that a program has read, as they
+// lie there now.
+func (f *nativeFront) Status() []certs.Status {
+	var all []certs.Status
+	for _, path := range f.files.paths {
+		s := certs.Status{ID: path, Source: "files"}
+		data, err := f.files.host.ReadFile(path)
+		leaf, broken := leafOf(data)
+		switch {
+		case err != nil || broken != nil:
+			s.Error = errors.Join(err, broken).Error()
+		case leaf == nil || leaf.IsCA:
+			continue // a key, or whom the program trusts
+		default:
+			s.Names = certs.Names(leaf)
+			s.Describe(leaf)
+		}
+		all = append(all, s)
+	}
+	return all
 }
 
 // Refresh has the program read its file and the certificates again if these

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"kasgen/runtime/certs"
 	"kasgen/runtime/host"
 	"kasgen/runtime/kas"
 )
@@ -70,6 +71,7 @@ func (b *Bundle) Start(ctx context.Context, h, front *host.Host, version string)
 		return nil, err
 	}
 	r.commit(next)
+	certs.Expose(h.Metrics, r.Status)
 	return r, nil
 }
 
@@ -202,6 +204,7 @@ func (r *Running) Serve(ctx context.Context) error {
 		r.run(role)
 	}
 	r.mu.Unlock()
+	g.Go(func() error { return r.tell(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()
 		r.mu.Lock()

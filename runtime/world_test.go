@@ -173,8 +173,9 @@ func (l *lines) String() string {
 	return l.b.String()
 }
 
-// newWorld runs the files as `kasgen run` does.
-func newWorld(t testing.TB) *world {
+// newWorld runs the files as `kasgen run` does, after what prepare has done to
+// them.
+func newWorld(t testing.TB, prepare ...func(*world)) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), state: filepath.Join(t.TempDir(), "state"), errs: new(lines), moved: map[string]string{}, hangup: make(chan os.Signal, 1)}
 	gitlab := httptest.NewServer(gitlab())
@@ -184,6 +185,9 @@ func newWorld(t testing.TB) *world {
 	}
 	w.elsewhere("127.0.0.1:7001", "one")
 	w.elsewhere("127.0.0.1:7002", "two")
+	for _, f := range prepare {
+		f(w)
+	}
 	log := slog.New(slog.NewJSONHandler(w.errs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p := &process{log: log, out: io.Discard, machine: w.machine(log), sockets: &systemd.Sockets{},
 		options: runOptions{dir: w.dir, state: w.state, role: string(All)}}

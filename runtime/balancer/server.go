@@ -157,6 +157,9 @@ func (s *Server) Addrs() map[string]net.Addr {
 // Certificates are those of every listener.
 func (s *Server) Certificates() *certs.Watched { return s.certs }
 
+// Status is of every certificate.
+func (s *Server) Status() []certs.Status { return s.certs.Status() }
+
 // Refresh reads the certificates' files now.
 func (s *Server) Refresh(context.Context) error { s.certs.Refresh(); return nil }
 

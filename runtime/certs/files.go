@@ -151,8 +151,8 @@ func (f *Files) read(p *pair, first bool) error {
 	p.status.Error = ""
 	if f.Put(p.Certificate, c) {
 		p.status.Renewed = f.o.Now()
-		p.status.Names = Names(c)
-		p.status.Describe(c)
+		p.status.Names = Names(c.Leaf)
+		p.status.Describe(c.Leaf)
 		if !first {
 			f.o.Log.Info("a certificate on disk has changed", "file", p.Certificate, "names", p.status.Names, "expires", c.Leaf.NotAfter)
 		}

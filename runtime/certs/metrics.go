@@ -13,6 +13,7 @@ type metrics struct {
 	status                                    func() []Status
 	now                                       func() time.Time
 	expiry, renewed, renewal, failures, ready *prometheus.Desc
+	finding                                   *prometheus.Desc
 }
 
 // Expose registers Metrics, in place of those of an older generation of the same
@@ -40,11 +41,12 @@ func Metrics(status func() []Status, now func() time.Time) prometheus.Collector 
 		renewal:  d("renewal_timestamp_seconds", "When the next certificate for a name is to be obtained; 0 if its source is not told.", "name", "source"),
 		failures: d("failures_total", "Attempts to obtain or read a certificate for a name that failed.", "name", "source"),
 		ready:    d("ready", "Whether the certificate for a name is there and has not expired.", "name", "source"),
+		finding:  d("finding", "1 for what is found about the certificate for a name, by its code and severity.", "name", "source", "code", "severity"),
 	}
 }
 
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.expiry, m.renewed, m.renewal, m.failures, m.ready} {
+	for _, d := range []*prometheus.Desc{m.expiry, m.renewed, m.renewal, m.failures, m.ready, m.finding} {
 		ch <- d
 	}
 }
@@ -57,6 +59,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		if s.Ready(now) {
 			ready = 1
 		}
+		found := Findings([]Status{s}, now)
 		for _, name := range s.Names {
 			if seen[[2]string{name, s.Source}] {
 				continue
@@ -70,6 +73,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 			gauge(m.renewal, seconds(s.Renewal))
 			gauge(m.ready, ready)
 			ch <- prometheus.MustNewConstMetric(m.failures, prometheus.CounterValue, float64(s.Failures), name, s.Source)
+			for _, f := range found {
+				ch <- prometheus.MustNewConstMetric(m.finding, prometheus.GaugeValue, 1, name, s.Source, f.Code, string(f.Severity))
+			}
 		}
 	}
 }

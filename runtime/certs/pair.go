@@ -2,10 +2,12 @@ package certs
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"time"
 )
 
 // Parse reads a certificate, with its chain, and its key, in PEM.
@@ -37,19 +39,20 @@ func Encode(c *tls.Certificate) (cert, key []byte, err error) {
 	return b.Bytes(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// Describe fills in what the certificate itself says.
-func (s *Status) Describe(c *tls.Certificate) {
-	if c == nil {
-		return
+// Describe fills in what the certificate itself says. A placeholder is none: no
+// client trusts it, however long it lasts.
+func (s *Status) Describe(leaf *x509.Certificate) {
+	s.Issuer, s.NotBefore, s.NotAfter = leaf.Issuer.CommonName, leaf.NotBefore, leaf.NotAfter
+	if IsPlaceholder(leaf) {
+		s.Issuer, s.NotBefore, s.NotAfter = "", time.Time{}, time.Time{}
+		s.Error = cmp.Or(s.Error, "none has been obtained yet; a placeholder lies there")
 	}
-	s.Issuer = c.Leaf.Issuer.CommonName
-	s.NotBefore, s.NotAfter = c.Leaf.NotBefore, c.Leaf.NotAfter
 }
 
 // Names are the names and addresses of a certificate.
-func Names(c *tls.Certificate) []string {
-	names := append([]string(nil), c.Leaf.DNSNames...)
-	for _, ip := range c.Leaf.IPAddresses {
+func Names(leaf *x509.Certificate) []string {
+	names := append([]string(nil), leaf.DNSNames...)
+	for _, ip := range leaf.IPAddresses {
 		names = append(names, ip.String())
 	}
 	return names

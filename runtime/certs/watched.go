@@ -3,6 +3,8 @@ package certs
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -32,6 +34,17 @@ func (w *Watched) Open(pairs []Pair) (*Files, error) {
 	}
 	w.by[key] = f
 	return f, nil
+}
+
+// Status is of every certificate, in the order of their files.
+func (w *Watched) Status() []Status {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []Status
+	for _, key := range slices.Sorted(maps.Keys(w.by)) {
+		all = append(all, w.by[key].Status()...)
+	}
+	return all
 }
 
 // Refresh reads the files now.

@@ -55,7 +55,7 @@ func TestWatched(t *testing.T) {
 	}
 	serves := func(name string) bool {
 		c, err := a.GetCertificate(&tls.ClientHelloInfo{ServerName: name, SupportedVersions: []uint16{tls.VersionTLS13}})
-		return err == nil && slices.Contains(certs.Names(c), name)
+		return err == nil && slices.Contains(certs.Names(c.Leaf), name)
 	}
 	placed(t, path, "told.example.com")
 	w.Refresh()

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"kasgen/internal/edgeconf"
@@ -43,7 +42,6 @@ type Server struct {
 	relays    relay.Group
 	certs     []*certs.Files
 	policies  []*policy
-	metrics   *prometheus.Registry
 	addrs     map[string]net.Addr
 
 	retire  sync.Once
@@ -66,7 +64,7 @@ func (c *Config) New(ctx context.Context, h *host.Host, local Local) (*Server, e
 // So may obtained.
 func (c *Config) NewWith(ctx context.Context, h *host.Host, local Local, obtained Obtained) (*Server, error) {
 	s := &Server{log: h.Log, drainTime: time.Duration(c.file.Drain), upstreams: map[string]*upstream{}, addrs: map[string]net.Addr{},
-		metrics: h.Metrics, retired: make(chan struct{})}
+		retired: make(chan struct{})}
 	for _, u := range c.file.Upstreams {
 		up, err := newUpstream(u, h, local, &s.relays)
 		if err != nil {
@@ -173,16 +171,14 @@ func (s *Server) watch(ctx context.Context) (stop func()) {
 	for _, p := range s.policies {
 		g.Go(func() error { return p.run(ctx) })
 	}
-	if s.metrics != nil && len(s.certs) > 0 {
-		certs.Expose(s.metrics, s.certificates)
-	}
 	return func() {
 		cancel()
 		_ = g.Wait() // it ends when it is told to, and for nothing else
 	}
 }
 
-func (s *Server) certificates() []certs.Status {
+// Status is of every certificate in files.
+func (s *Server) Status() []certs.Status {
 	var all []certs.Status
 	for _, c := range s.certs {
 		all = append(all, c.Status()...)

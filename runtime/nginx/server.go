@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"kasgen/runtime/balancer"
+	"kasgen/runtime/certs"
 	"kasgen/runtime/nginx/vhost"
 )
 
@@ -63,6 +64,18 @@ func (s *Server) Refresh(ctx context.Context) error {
 		return nil
 	}
 	return s.balancer.Refresh(ctx)
+}
+
+// Status is of every certificate.
+func (s *Server) Status() []certs.Status {
+	var all []certs.Status
+	if s.balancer != nil {
+		all = s.balancer.Status()
+	}
+	if s.http != nil {
+		all = append(all, s.http.Status()...)
+	}
+	return all
 }
 
 // Close closes the listeners of a server that will not Serve.

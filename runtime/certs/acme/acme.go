@@ -187,7 +187,7 @@ func (s *Source) Status() []certs.Status {
 		c.mu.Lock()
 		all[i] = c.status
 		if held := s.Certificate(c.id); held != nil {
-			all[i].Describe(held)
+			all[i].Describe(held.Leaf)
 			all[i].Renewal = renewal(held.Leaf, c.ari)
 		}
 		c.mu.Unlock()

@@ -79,7 +79,7 @@ func TestAway(t *testing.T) {
 	r := w.run(down(w.host()), w.file())
 	await(t, "the reason", func() bool {
 		code, why := r.ask("/readiness")
-		return code == http.StatusServiceUnavailable && strings.Contains(why, kas+": there is no certificate that is valid: ") && strings.Contains(why, "the CA is away")
+		return code == http.StatusServiceUnavailable && strings.Contains(why, "KAS3301: "+kas+": there is no certificate that is valid: ") && strings.Contains(why, "the CA is away")
 	})
 	if _, metrics := r.ask("/metrics"); !strings.Contains(metrics, `kasgen_certificate_ready{name="kas.example.com",source="acme"} 0`) ||
 		!strings.Contains(metrics, `kasgen_certificate_failures_total{name="kas.example.com",source="acme"} 1`) {
@@ -91,6 +91,21 @@ func TestAway(t *testing.T) {
 	}
 	if code, _ := r.ask("/liveness"); code != http.StatusOK || !certs.IsPlaceholder(w.leaf("kas.crt")) {
 		t.Error("not alive, or no placeholder")
+	}
+}
+
+// TestSoon: who asks whether it is ready hears that a certificate has few days
+// left, and metrics tell of it.
+func TestSoon(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebble.Options{Validity: 12*24*time.Hour + time.Hour})
+	r := w.run(w.host(), w.file())
+	await(t, "a certificate", r.ready)
+	if code, found := r.ask("/readiness"); code != http.StatusOK || found != "warning: KAS3302: "+kas+": the certificate expires in 12 days\n" {
+		t.Error(code, found)
+	}
+	if _, metrics := r.ask("/metrics"); !strings.Contains(metrics, `kasgen_certificate_finding{code="KAS3302",name="kas.example.com",severity="warning",source="acme"} 1`) {
+		t.Error(metrics)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +27,7 @@ type Server struct {
 	web    *http.Server
 	ln     net.Listener
 	addr   string
+	files  []string // that it writes, as the file names them
 
 	retire  sync.Once
 	retired chan struct{}
@@ -45,7 +45,7 @@ func (c *Config) New(ctx context.Context, h *host.Host, changed func(context.Con
 	if err != nil {
 		return nil, fmt.Errorf("certificates: %w", err)
 	}
-	s := &Server{host: h, client: client, addr: c.file.Observability.Listen, source: source{obtained, &certs.Set{}}, retired: make(chan struct{})}
+	s := &Server{host: h, client: client, addr: c.file.Observability.Listen, files: c.Written(), source: source{obtained, &certs.Set{}}, retired: make(chan struct{})}
 	s.export = certs.Export{Log: h.Log, Source: obtained, Changed: changed}
 	for _, cert := range c.file.Certificates {
 		o := certs.Output{ID: cert.Names[0], Certificate: h.At(cert.CertificateFile), Key: h.At(cert.KeyFile), Combined: h.At(cert.CombinedFile)}
@@ -70,6 +70,9 @@ func (s *Server) Renew(ctx context.Context) error { return s.source.Renew(ctx) }
 // Status is of every certificate.
 func (s *Server) Status() []certs.Status { return s.source.Status() }
 
+// Written are the files that certificates and keys are written to.
+func (s *Server) Written() []string { return s.files }
+
 // Addrs are the listeners' real addresses by those that the file names.
 func (s *Server) Addrs() map[string]net.Addr { return map[string]net.Addr{s.addr: s.ln.Addr()} }
 
@@ -77,9 +80,6 @@ func (s *Server) Addrs() map[string]net.Addr { return map[string]net.Addr{s.addr
 func (s *Server) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if s.host.Metrics != nil {
-		certs.Expose(s.host.Metrics, s.Status)
-	}
 	var g errgroup.Group
 	g.Go(func() error { return s.source.Run(ctx) })
 	g.Go(func() error { return s.export.Run(ctx) })
@@ -119,29 +119,9 @@ func (s *Server) Close() {
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /liveness", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.HandleFunc("GET /readiness", func(w http.ResponseWriter, _ *http.Request) {
-		if why := s.unready(time.Now()); why != "" {
-			http.Error(w, why, http.StatusServiceUnavailable)
-		}
-	})
+	mux.HandleFunc("GET /readiness", s.readiness)
 	// A CA asks on port 80, and the server there passes it on.
 	mux.Handle("/.well-known/acme-challenge/", s.source.HTTPHandler(http.NotFoundHandler()))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.host.Metrics, promhttp.HandlerOpts{Registry: s.host.Metrics}))
 	return mux
-}
-
-// unready says which certificates clients cannot be served with, and why.
-func (s *Server) unready(now time.Time) string {
-	var lines []string
-	for _, st := range s.Status() {
-		if st.Ready(now) {
-			continue
-		}
-		line := strings.Join(st.Names, ", ") + ": there is no certificate that is valid"
-		if st.Error != "" {
-			line += ": " + st.Error
-		}
-		lines = append(lines, line)
-	}
-	return strings.Join(lines, "\n")
 }

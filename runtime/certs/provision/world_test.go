@@ -1,6 +1,7 @@
 package provision_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -60,7 +61,7 @@ func newWorld(t *testing.T, o pebble.Options) *world {
 	if w.tls, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	o.TLSPort, o.HTTPPort, o.Validity = w.tls.Addr().(*net.TCPAddr).Port, 1, 90*24*time.Hour
+	o.TLSPort, o.HTTPPort, o.Validity = w.tls.Addr().(*net.TCPAddr).Port, 1, cmp.Or(o.Validity, 90*24*time.Hour)
 	if w.ca, err = pebble.Start(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
@@ -170,6 +171,7 @@ func (w *world) run(h *host.Host, text []byte) *role {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	certs.Expose(h.Metrics, s.Status) // as whoever runs roles does, for all of them
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
@@ -202,18 +204,19 @@ func (r *role) ask(path string) (int, string) {
 
 func (r *role) ready() bool { code, _ := r.ask("/readiness"); return code == http.StatusOK }
 
-// leaf is what lies in a file.
-func (w *world) leaf(name string) *x509.Certificate {
+// leaf is what lies in a file, once its key is there too: two files are not
+// replaced in one moment.
+func (w *world) leaf(name string) (leaf *x509.Certificate) {
 	w.t.Helper()
-	data, err := os.ReadFile(filepath.Join(w.dir, "tls", name))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	c, err := certs.Parse(data, read(w.t, filepath.Join(w.dir, "tls", "kas.key")))
-	if err != nil {
-		w.t.Fatal(name, err)
-	}
-	return c.Leaf
+	await(w.t, name+" and its key", func() bool {
+		c, err := certs.Parse(read(w.t, filepath.Join(w.dir, "tls", name)), read(w.t, filepath.Join(w.dir, "tls", "kas.key")))
+		if err != nil {
+			return false
+		}
+		leaf = c.Leaf
+		return true
+	})
+	return leaf
 }
 
 func read(t *testing.T, path string) []byte {

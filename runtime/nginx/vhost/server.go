@@ -241,6 +241,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	return g.Wait()
 }
 
+// Status is of every certificate.
+func (s *Server) Status() []certs.Status { return s.certs.Status() }
+
 // Refresh reads the certificates' files now.
 func (s *Server) Refresh() { s.certs.Refresh() }
 
