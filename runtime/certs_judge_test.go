@@ -11,6 +11,7 @@ import (
 
 	"kasgen/internal/cli"
 	"kasgen/runtime/certs"
+	"kasgen/runtime/certs/streamtest"
 )
 
 // TestRenewUnderLoad has `kasgen certs renew` three times, from another process'
@@ -27,7 +28,7 @@ func TestRenewUnderLoad(t *testing.T) {
 			seen := []string{s.serial("kas.example.com")}
 			first := time.Since(begin)
 			const n = 200
-			all := s.open(n)
+			all := streamtest.Open(t, n, s.tls.addr(), "/k8s-proxy/exec", s.client("kas.example.com"))
 			for range 3 {
 				code, out, errs := kasgen(t, "certs", "renew", s.dir, "--state", s.state)
 				if code != cli.Done || !strings.Contains(out, "Pebble") {
@@ -38,11 +39,11 @@ func TestRenewUnderLoad(t *testing.T) {
 				}
 				seen = append(seen, s.serial("kas.example.com", seen...))
 			}
-			lines := all.lines.Load()
-			lost := all.close(t)
-			t.Logf("first certificate after %.1f s; 3 renewals in %d orders; %d of %d streams lost, which carried %d lines meanwhile", first.Seconds(), s.ca.Orders()-1, lost, n, lines)
-			if lost != 0 || s.ca.Orders() != 4 || lines < n {
-				t.Errorf("%d streams lost, %d orders, %d lines", lost, s.ca.Orders(), lines)
+			lines := all.Lines()
+			lost := all.Close()
+			t.Logf("first certificate after %.1f s; 3 renewals in %d orders; %d of %d streams lost, which carried %d lines meanwhile", first.Seconds(), s.ca.Orders()-1, len(lost), n, lines)
+			if len(lost) != 0 || s.ca.Orders() != 4 || lines < n {
+				t.Errorf("%d streams lost, %d orders, %d lines: %v", len(lost), s.ca.Orders(), lines, lost)
 			}
 			s.command()
 		})

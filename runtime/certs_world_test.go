@@ -1,25 +1,22 @@
 package runtime
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"encoding/pem"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"kasgen/runtime/certs"
 	"kasgen/runtime/certs/pebble"
+	"kasgen/runtime/certs/streamtest"
 	"kasgen/runtime/host"
 )
 
@@ -39,7 +36,7 @@ type street struct {
 
 func newStreet(t *testing.T, golden string) *street {
 	t.Helper()
-	s := &street{t: t, dir: unpacked(t, "../generator/testdata/render/"+golden), state: t.TempDir(), tls: newTurns(t), web: newTurns(t), echo: echoes(t)}
+	s := &street{t: t, dir: unpacked(t, "../generator/testdata/render/"+golden), state: t.TempDir(), tls: newTurns(t), web: newTurns(t), echo: streamtest.Echo(t)}
 	var err error
 	s.ca, err = pebble.Start(t.Context(), pebble.Options{TLSPort: s.tls.port(), HTTPPort: s.web.port(), Validity: 90 * 24 * time.Hour})
 	if err != nil {
@@ -154,118 +151,6 @@ func (s *street) status() []certs.Status {
 
 func (s *street) client(name string) *tls.Config {
 	return &tls.Config{ServerName: name, RootCAs: s.ca.Roots(), NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
-}
-
-// streams are upgraded ones that carry a line to and fro all the while.
-type streams struct {
-	work  sync.WaitGroup
-	stop  chan struct{}
-	ended atomic.Int32
-	lines atomic.Int64
-	why   chan error
-}
-
-func (s *street) open(n int) *streams {
-	s.t.Helper()
-	all := &streams{stop: make(chan struct{}), why: make(chan error, n)}
-	ready := make(chan error, n)
-	for range n {
-		all.work.Go(func() {
-			err := s.stream(all, ready)
-			if err != nil {
-				all.ended.Add(1)
-				all.why <- err
-			}
-		})
-	}
-	for range n {
-		if err := <-ready; err != nil {
-			close(all.stop)
-			all.work.Wait()
-			s.t.Fatal(err)
-		}
-	}
-	return all
-}
-
-func (s *street) stream(all *streams, ready chan<- error) error {
-	conn, err := tls.Dial("tcp", s.tls.addr(), s.client("kas.example.com"))
-	if err != nil {
-		ready <- err
-		return err
-	}
-	defer conn.Close()
-	_, err = io.WriteString(conn, "GET /k8s-proxy/exec HTTP/1.1\r\nHost: kas.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
-	r := bufio.NewReader(conn)
-	if err == nil {
-		var resp *http.Response
-		if resp, err = http.ReadResponse(r, nil); err == nil && resp.StatusCode != http.StatusSwitchingProtocols {
-			err = fmt.Errorf("the upgrade was answered %s", resp.Status)
-		}
-	}
-	ready <- err
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for i := 0; err == nil; i++ {
-		line := fmt.Sprintln("line", i)
-		_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
-		if _, err = io.WriteString(conn, line); err != nil {
-			break
-		}
-		var got string
-		if got, err = r.ReadString('\n'); err == nil && got != line {
-			err = fmt.Errorf("%q came back as %q", line, got)
-		}
-		all.lines.Add(1)
-		select {
-		case <-all.stop:
-			return err
-		case <-tick.C:
-		}
-	}
-	return err
-}
-
-// close ends the streams and says how many had ended before.
-func (a *streams) close(t *testing.T) int {
-	t.Helper()
-	close(a.stop)
-	a.work.Wait()
-	close(a.why)
-	for err := range a.why {
-		t.Error("a stream has ended: ", err)
-	}
-	return int(a.ended.Load())
-}
-
-// echoes upgrades every request and sends back what comes.
-func echoes(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var work sync.WaitGroup
-	t.Cleanup(func() { ln.Close(); work.Wait() })
-	work.Go(func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			work.Go(func() {
-				defer conn.Close()
-				r := bufio.NewReader(conn)
-				if _, err := http.ReadRequest(r); err != nil {
-					return
-				}
-				if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"); err == nil {
-					_, _ = io.Copy(conn, r)
-				}
-			})
-		}
-	})
-	return ln.Addr().String()
 }
 
 // turns is a TCP balancer: each connection goes to the next process.
