@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kasgen/omnibus/omnibustest"
 )
 
 // TestExtensionNeverBreaks gives gitlab-ctl a kasgen that is not there, that
@@ -29,13 +31,13 @@ func TestExtensionNeverBreaks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ruby(t)
+			omnibustest.Ruby(t)
 			m := newMachine(t)
 			m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
 			file := m.at("opt/gitlab/embedded/service/omnibus-ctl-kasgen/kasgen.rb")
 			if name == "too slow" {
-				short := strings.ReplaceAll(read(t, file), ", 90)", ", 1)")
-				write(t, file, short)
+				short := strings.ReplaceAll(omnibustest.Read(t, file), ", 90)", ", 1)")
+				omnibustest.Write(t, file, short)
 			}
 			if c.script == "" {
 				if err := os.Remove(m.binary); err != nil {
@@ -62,15 +64,15 @@ func TestExtensionNeverBreaks(t *testing.T) {
 // gitlab-ctl is said, and the command goes on.
 func TestExtensionThatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	ruby(t)
+	omnibustest.Ruby(t)
 	m := newMachine(t)
 	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
 	// A gitlab-ctl in which nothing is as it was.
-	loader := read(t, m.at("opt/gitlab/bin/gitlab-ctl"))
+	loader := omnibustest.Read(t, m.at("opt/gitlab/bin/gitlab-ctl"))
 	if err := os.Remove(m.at("opt/gitlab/bin/gitlab-ctl")); err != nil {
 		t.Fatal(err)
 	}
-	write(t, m.at("opt/gitlab/bin/gitlab-ctl"), strings.Replace(loader, "def add_command_under_category(", "def another(", 1))
+	omnibustest.Write(t, m.at("opt/gitlab/bin/gitlab-ctl"), strings.Replace(loader, "def add_command_under_category(", "def another(", 1))
 	if out := m.ctl(0, "status"); !strings.Contains(out, "its extension of gitlab-ctl does not work, and is left out: NoMethodError") || !strings.Contains(out, "run: gitlab-kas") {
 		t.Error(out)
 	}
@@ -79,15 +81,15 @@ func TestExtensionThatCannotBeRead(t *testing.T) {
 // TestHooksOfOthers: those that were there before are called, and refuse.
 func TestHooksOfOthers(t *testing.T) {
 	t.Parallel()
-	ruby(t)
+	omnibustest.Ruby(t)
 	m := newMachine(t)
 	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
 	theirs := m.at("opt/gitlab/embedded/service/omnibus-ctl-ee/theirs.rb")
-	write(t, theirs, "def reconfigure_pre_hook; puts 'theirs before'; true; end\ndef reconfigure_post_hook; puts 'theirs after'; end\n")
+	omnibustest.Write(t, theirs, "def reconfigure_pre_hook; puts 'theirs before'; true; end\ndef reconfigure_post_hook; puts 'theirs after'; end\n")
 	if out := m.ctl(0, "reconfigure"); !strings.Contains(out, "theirs before") || !strings.Contains(out, "theirs after") {
 		t.Error(out)
 	}
-	write(t, theirs, "def reconfigure_pre_hook; puts 'theirs refuses'; false; end\n")
+	omnibustest.Write(t, theirs, "def reconfigure_pre_hook; puts 'theirs refuses'; false; end\n")
 	if out := m.ctl(8, "reconfigure"); !strings.Contains(out, "theirs refuses") || strings.Contains(out, "kasgen") {
 		t.Error(out)
 	}
@@ -97,7 +99,7 @@ func TestHooksOfOthers(t *testing.T) {
 // does it.
 func TestChefFails(t *testing.T) {
 	t.Parallel()
-	ruby(t)
+	omnibustest.Ruby(t)
 	m := newMachine(t)
 	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
 	env := m.env
@@ -110,11 +112,11 @@ func TestChefFails(t *testing.T) {
 	}
 	m.env = env
 	m.ctl(0, "reconfigure")
-	if got := read(t, m.at("hup")); got != "nginx\n" {
+	if got := omnibustest.Read(t, m.at("hup")); got != "nginx\n" {
 		t.Errorf("reloaded: %q", got)
 	}
 	m.ctl(0, "reconfigure")
-	if got := read(t, m.at("hup")); got != "nginx\n" {
+	if got := omnibustest.Read(t, m.at("hup")); got != "nginx\n" {
 		t.Errorf("reloaded without need: %q", got)
 	}
 }
@@ -122,7 +124,7 @@ func TestChefFails(t *testing.T) {
 // TestCommandsOfGitLabCtl: status and render reach the binary.
 func TestCommandsOfGitLabCtl(t *testing.T) {
 	t.Parallel()
-	ruby(t)
+	omnibustest.Ruby(t)
 	m := newMachine(t)
 	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
 	m.ctl(0, "reconfigure")

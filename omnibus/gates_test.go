@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"kasgen/omnibus"
+	"kasgen/omnibus/omnibustest"
 )
 
 // versions are one of each way in which packages differ, and the last of each
@@ -20,7 +21,7 @@ func versions() []string {
 // the settings of a user who has given kas a name already.
 func TestEveryVersion(t *testing.T) {
 	t.Parallel()
-	ruby(t)
+	omnibustest.Ruby(t)
 	for _, version := range versions() {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
@@ -39,19 +40,19 @@ func TestEveryVersion(t *testing.T) {
 			var roots []string
 			for _, topology := range []string{"A", "B", "D", "packaged"} {
 				for _, websocket := range []string{"keep", "remove"} {
-					b, said := render(t, []byte(fmt.Sprintf("apiVersion: kasgen/v1\ntopology: %s\ngitlab: {url: https://gitlab.example.com}\n"+
+					b, said := omnibustest.Render(t, []byte(fmt.Sprintf("apiVersion: kasgen/v1\ntopology: %s\ngitlab: {url: https://gitlab.example.com}\n"+
 						"names: {kas: kas.gitlab.example.com}\nagents: {websocket: %s}\n", topology, websocket)), version)
 					if b == nil {
 						t.Fatal(said)
 					}
 					for _, before := range []string{"", mine} {
 						root := t.TempDir()
-						place(t, root, b, "external_url 'https://gitlab.example.com'\n"+before+line)
+						omnibustest.Place(t, root, b, "external_url 'https://gitlab.example.com'\n"+before+omnibustest.Line)
 						every, roots = append(every, asked{topology, websocket, before}), append(roots, root)
 					}
 				}
 			}
-			text, err := resolved(t, version, roots...)
+			text, err := omnibustest.Resolved(t, version, roots...)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -19,6 +19,7 @@ import (
 	"kasgen/generator"
 	"kasgen/internal/cli"
 	"kasgen/omnibus"
+	"kasgen/omnibus/omnibustest"
 	"kasgen/runtime"
 )
 
@@ -50,16 +51,12 @@ type machine struct {
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{t: t, root: t.TempDir()}
-	write(t, m.at("etc/gitlab/gitlab.rb"), gitlabRb)
-	write(t, m.at("opt/gitlab/embedded/service/gitlab-rails/VERSION"), hostVersion+".2-ee\n")
-	standin, err := filepath.Abs("testdata/standin")
-	if err != nil {
-		t.Fatal(err)
-	}
+	omnibustest.Write(t, m.at("etc/gitlab/gitlab.rb"), gitlabRb)
+	omnibustest.Write(t, m.at("opt/gitlab/embedded/service/gitlab-rails/VERSION"), hostVersion+".2-ee\n")
 	if err := os.MkdirAll(m.at("opt/gitlab/bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(filepath.Join(standin, "gitlab-ctl"), m.at("opt/gitlab/bin/gitlab-ctl")); err != nil {
+	if err := os.Symlink(filepath.Join(omnibustest.Standin(t), "gitlab-ctl"), m.at("opt/gitlab/bin/gitlab-ctl")); err != nil {
 		t.Fatal(err)
 	}
 	// A program of the package's own test knows which command it is by its name.
@@ -123,7 +120,7 @@ func (m *machine) kasgen(code int, args ...string) string {
 // ctl runs gitlab-ctl, and fails the test unless it ends with code.
 func (m *machine) ctl(code int, args ...string) string {
 	m.t.Helper()
-	got, out := m.run(ruby(m.t), append([]string{m.at("opt/gitlab/bin/gitlab-ctl")}, args...)...)
+	got, out := m.run(omnibustest.Ruby(m.t), append([]string{m.at("opt/gitlab/bin/gitlab-ctl")}, args...)...)
 	if got != code {
 		m.t.Fatalf("gitlab-ctl %s: exit code %d, want %d\n%s", strings.Join(args, " "), got, code, out)
 	}
@@ -163,7 +160,7 @@ func (m *machine) tree() map[string]string {
 func (m *machine) spec(text string) string {
 	m.t.Helper()
 	path := filepath.Join(m.t.TempDir(), "kasgen.yaml")
-	write(m.t, path, text)
+	omnibustest.Write(m.t, path, text)
 	return path
 }
 
@@ -172,7 +169,7 @@ func (m *machine) spec(text string) string {
 func TestFromPackagedToAAndBack(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	ruby(t)
+	omnibustest.Ruby(t)
 	before := m.tree()
 	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
 	if out := m.kasgen(2, "omnibus", "status"); !strings.Contains(out, "in effect     no: changed since the last gitlab-ctl reconfigure") {
@@ -190,7 +187,7 @@ func TestFromPackagedToAAndBack(t *testing.T) {
 	if out := m.kasgen(0, "omnibus", "status"); !strings.Contains(out, "in effect     yes") {
 		t.Error(out)
 	}
-	node := read(t, m.at("opt/gitlab/embedded/nodes/node.json"))
+	node := omnibustest.Read(t, m.at("opt/gitlab/embedded/nodes/node.json"))
 	if strings.Count(node, "kasgen begin") != 1 || !strings.Contains(node, "include /mine;") {
 		t.Errorf("the user's text and ours, once each, are not in the node: %s", node)
 	}
@@ -202,21 +199,21 @@ func TestFromPackagedToAAndBack(t *testing.T) {
 	if d := cmp.Diff(installed, m.tree()); d != "" {
 		t.Errorf("a second reconfigure changed something:\n%s", d)
 	}
-	if d := cmp.Diff(node, read(t, m.at("opt/gitlab/embedded/nodes/node.json"))); d != "" {
+	if d := cmp.Diff(node, omnibustest.Read(t, m.at("opt/gitlab/embedded/nodes/node.json"))); d != "" {
 		t.Errorf("Omnibus works with other settings now:\n%s", d)
 	}
 	if out := m.kasgen(0, "omnibus", "reconfigure"); !strings.Contains(out, "nothing is to be changed") {
 		t.Error(out)
 	}
 
-	write(t, m.at("etc/gitlab/kasgen.yaml"), strings.Replace(hostSpec, "topology: A", "topology: A\nloadBalancer: {kind: external-http}\ntls: {source: omnibus}", 1))
+	omnibustest.Write(t, m.at("etc/gitlab/kasgen.yaml"), strings.Replace(hostSpec, "topology: A", "topology: A\nloadBalancer: {kind: external-http}\ntls: {source: omnibus}", 1))
 	out = m.ctl(8, "reconfigure")
 	for _, want := range []string{"KAS1502", "reconfigure is stopped, nothing was changed"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in %s", want, out)
 		}
 	}
-	write(t, m.at("etc/gitlab/kasgen.yaml"), hostSpec)
+	omnibustest.Write(t, m.at("etc/gitlab/kasgen.yaml"), hostSpec)
 	if d := cmp.Diff(installed, m.tree()); d != "" {
 		t.Errorf("a kasgen.yaml with a fault changed something:\n%s", d)
 	}
@@ -229,16 +226,7 @@ func TestFromPackagedToAAndBack(t *testing.T) {
 		t.Error(out)
 	}
 	m.ctl(0, "reconfigure")
-	if node := read(t, m.at("opt/gitlab/embedded/nodes/node.json")); strings.Contains(node, "kasgen") {
+	if node := omnibustest.Read(t, m.at("opt/gitlab/embedded/nodes/node.json")); strings.Contains(node, "kasgen") {
 		t.Errorf("Omnibus's settings still know kasgen: %s", node)
 	}
-}
-
-func read(t *testing.T, path string) string {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
 }

@@ -182,7 +182,7 @@ func (s *settings) vhost(f generator.Facts, site topology.Site) {
 	s.set("A client may be silent as long as a person thinks.", seconds(t.Timeouts.Idle), s.kas("k8s_proxy_read_timeout")...)
 	s.set("And may read as slowly.", seconds(t.Timeouts.Idle), s.kas("k8s_proxy_send_timeout")...)
 	idle := target.Duration(t.Timeouts.Idle)
-	s.append("An agent's gRPC stream is one request body for hours: nginx's default of 1 MiB resets it and refuses\n# big kubectl requests, and its defaults of 60 s cut one that is silent. An agent's tunnels are streams of\n# one connection, up to 500 at once.", text,
+	s.append("An agent's gRPC stream is one request body for hours: nginx's default of 1 MiB resets it and refuses\n# big kubectl requests, and its defaults of 60 s cut one that is silent. An agent's tunnels are streams of\n# one connection, up to 500 at once. And GitLab's cache would make GET of HEAD and drop conditions of\n# requests; its compression would hold up a watch.", text,
 		strings.Join([]string{
 			"client_max_body_size 0;",
 			"client_body_timeout " + idle + ";",
@@ -192,6 +192,8 @@ func (s *settings) vhost(f generator.Facts, site topology.Site) {
 			"grpc_read_timeout " + idle + ";",
 			"grpc_send_timeout " + idle + ";",
 			"grpc_socket_keepalive on;",
+			"proxy_cache off;",
+			"gzip off;",
 		}, "\n"), s.kas("custom_gitlab_server_config")...)
 }
 

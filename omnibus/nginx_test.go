@@ -3,16 +3,10 @@ package omnibus_test
 import (
 	"bufio"
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +19,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+
+	"kasgen/omnibus/omnibustest"
 )
 
 // nginx finds the real one, or skips the test where nobody promised it.
@@ -42,42 +38,12 @@ func nginx(t *testing.T) string {
 	return ""
 }
 
-// certificate writes kas.crt and kas.key below dir.
-func certificate(t *testing.T, dir string, names ...string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: names[0]}, NotAfter: time.Now().Add(time.Hour), DNSNames: names, IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, "kas.crt"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(t, filepath.Join(dir, "kas.key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
-}
-
-// host renders a golden's kasgen.yaml and gitlab.rb into a root, with the model
-// of what Omnibus makes of it.
+// hostOf is a machine with a golden's kasgen.yaml and gitlab.rb, for Debian's
+// nginx.
 func hostOf(t *testing.T, spec, gitlabRb, version string, port func(string) string) string {
 	t.Helper()
-	b, said := render(t, []byte(spec), version)
-	if b == nil {
-		t.Fatalf("it is refused: %s", said)
-	}
-	root := t.TempDir()
-	place(t, root, b, "external_url 'https://gitlab.example.com'\n"+gitlabRb+line)
-	text, err := resolved(t, version, root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	model(t, root, version, text)
-	adapt(t, root, port)
+	root := omnibustest.Machine(t, spec, gitlabRb, version)
+	omnibustest.Adapt(t, root, port)
 	return root
 }
 
@@ -107,7 +73,7 @@ func TestNginxAccepts(t *testing.T) {
 			mine := strings.ReplaceAll(in["gitlab.rb"], "/etc/gitlab/nginx/sites-enabled/", "/etc/none/")
 			root := hostOf(t, in["kasgen.yaml"], mine, strings.TrimPrefix(strings.SplitN(string(a.Comment), "\n", 2)[0], "GitLab "),
 				func(port string) string { return "127.0.0.1:2" + fmt.Sprintf("%04s", port) })
-			out, err := exec.CommandContext(t.Context(), program, "-t", "-p", root, "-c", filepath.Join(root, "var/opt/gitlab/nginx/conf/nginx.conf")).CombinedOutput()
+			out, err := exec.CommandContext(t.Context(), program, "-t", "-p", root, "-e", "stderr", "-c", filepath.Join(root, "var/opt/gitlab/nginx/conf/nginx.conf")).CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
@@ -124,7 +90,7 @@ func TestNginxAccepts(t *testing.T) {
 func TestOnNginx(t *testing.T) {
 	t.Parallel()
 	program := nginx(t)
-	ruby(t)
+	omnibustest.Ruby(t)
 	for name, c := range map[string]struct {
 		topology, version string
 		grpc              string // name for gRPC
@@ -138,16 +104,15 @@ func TestOnNginx(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			agent, api := kas(t, "agent"), kas(t, "api")
-			ports := map[string]string{"443": free(t), "80": free(t)}
+			ports := map[string]string{"443": free(t), "80": free(t), "8060": free(t)}
 			root := hostOf(t, "apiVersion: kasgen/v1\n"+c.topology+"\ngitlab: {url: https://gitlab.example.com}\nnames: {kas: kas.gitlab.example.com}\n"+
 				"kas: {listen: {agent: '"+agent+"', kubernetesAPI: '"+api+"'}}\n", "", c.version, func(port string) string { return ports[port] })
 			for _, folder := range []string{"acme", "www"} {
-				write(t, filepath.Join(root, folder, ".well-known/acme-challenge", folder), "of "+folder)
+				omnibustest.Write(t, filepath.Join(root, folder, ".well-known/acme-challenge", folder), "of "+folder)
 			}
-			open(t, root)
 			start(t, program, root, ports["443"])
 			roots := x509.NewCertPool()
-			roots.AppendCertsFromPEM([]byte(read(t, filepath.Join(root, "tls/kas.crt"))))
+			roots.AppendCertsFromPEM([]byte(omnibustest.Read(t, filepath.Join(root, "tls/kas.crt"))))
 			dial := func(server string) net.Conn {
 				conn, err := tls.Dial("tcp", ports["443"], &tls.Config{RootCAs: roots, ServerName: server})
 				if err != nil {
@@ -282,21 +247,11 @@ func free(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// open lets a worker of nginx, which has no rights of root, read what is there.
-func open(t *testing.T, root string) {
-	t.Helper()
-	for dir := root; dir != filepath.Clean(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // start runs nginx until the test ends.
 func start(t *testing.T, program, root, address string) {
 	t.Helper()
 	var out bytes.Buffer
-	cmd := exec.Command(program, "-p", root, "-c", filepath.Join(root, "var/opt/gitlab/nginx/conf/nginx.conf"))
+	cmd := exec.Command(program, "-p", root, "-e", "stderr", "-c", filepath.Join(root, "var/opt/gitlab/nginx/conf/nginx.conf"))
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"kasgen/omnibus"
+	"kasgen/omnibus/omnibustest"
 )
 
 // TestSettingsThatDoNotFit gives each command the settings that Omnibus worked
@@ -43,7 +44,7 @@ func TestSettingsThatDoNotFit(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
 			file := filepath.Join(t.TempDir(), "attributes.json")
-			write(t, file, c.settings)
+			omnibustest.Write(t, file, c.settings)
 			_, out := m.run(m.binary, "omnibus", "reconfigure", "--check", "--attributes", file,
 				"-f", m.spec("apiVersion: kasgen/v1\n"+c.spec+"\ngitlab: {url: https://gitlab.example.com}\nnames: {kas: kas.gitlab.example.com}\n"))
 			if c.code != "" && !strings.Contains(out, c.code) || c.code == "" && strings.Contains(out, "KAS51") {
@@ -61,11 +62,11 @@ func TestSettingsThatDoNotFit(t *testing.T) {
 // TestOverruled: a line of gitlab.rb below ours wins, and status says so.
 func TestOverruled(t *testing.T) {
 	t.Parallel()
-	ruby(t)
+	omnibustest.Ruby(t)
 	m := newMachine(t)
 	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
-	rb := read(t, m.at("etc/gitlab/gitlab.rb"))
-	write(t, m.at("etc/gitlab/gitlab.rb"), rb+"gitlab_kas['listen_websocket'] = false\ngitlab_rails['gitlab_kas_external_k8s_proxy_url'] = 'http://kas.gitlab.example.com/k8s-proxy/'\n")
+	rb := omnibustest.Read(t, m.at("etc/gitlab/gitlab.rb"))
+	omnibustest.Write(t, m.at("etc/gitlab/gitlab.rb"), rb+"gitlab_kas['listen_websocket'] = false\ngitlab_rails['gitlab_kas_external_k8s_proxy_url'] = 'http://kas.gitlab.example.com/k8s-proxy/'\n")
 	m.ctl(0, "reconfigure")
 	out := m.kasgen(2, "omnibus", "status")
 	for _, want := range []string{"KAS5107: gitlab_kas['listen_websocket'] is not", "KAS5104", "in effect     no: see below"} {
@@ -79,21 +80,21 @@ func TestOverruled(t *testing.T) {
 // stops no reconfigure: the files stay as they are.
 func TestHandEdits(t *testing.T) {
 	t.Parallel()
-	ruby(t)
+	omnibustest.Ruby(t)
 	m := newMachine(t)
 	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
 	m.ctl(0, "reconfigure")
 	path := m.at("etc/gitlab/kasgen/haproxy/haproxy.cfg")
-	mine := read(t, path) + "# mine\n"
-	write(t, path, mine)
+	mine := omnibustest.Read(t, path) + "# mine\n"
+	omnibustest.Write(t, path, mine)
 	if out := m.kasgen(1, "omnibus", "reconfigure"); !strings.Contains(out, "KAS1601") {
 		t.Error(out)
 	}
-	if out := m.ctl(0, "reconfigure"); !strings.Contains(out, "KAS1601") || read(t, path) != mine {
+	if out := m.ctl(0, "reconfigure"); !strings.Contains(out, "KAS1601") || omnibustest.Read(t, path) != mine {
 		t.Error(out)
 	}
 	m.kasgen(0, "omnibus", "reconfigure", "--force")
-	if read(t, path) == mine {
+	if omnibustest.Read(t, path) == mine {
 		t.Error("--force did not replace it")
 	}
 }
@@ -104,13 +105,13 @@ func TestNginxRefuses(t *testing.T) {
 	m := newMachine(t)
 	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
 	before := m.tree()
-	write(t, m.at("var/opt/gitlab/nginx/conf/nginx.conf"), "")
+	omnibustest.Write(t, m.at("var/opt/gitlab/nginx/conf/nginx.conf"), "")
 	nginx := m.at("opt/gitlab/embedded/sbin/nginx")
-	write(t, nginx, "#!/bin/sh\necho 'nginx: [emerg] no such thing in "+m.at("etc/gitlab/kasgen/vhosts/kas.conf")+":3' >&2\nexit 1\n")
+	omnibustest.Write(t, nginx, "#!/bin/sh\necho 'nginx: [emerg] no such thing in "+m.at("etc/gitlab/kasgen/vhosts/kas.conf")+":3' >&2\nexit 1\n")
 	if err := os.Chmod(nginx, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, m.at("etc/gitlab/kasgen.yaml"), strings.Replace(hostSpec, "topology: A", "topology: D", 1))
+	omnibustest.Write(t, m.at("etc/gitlab/kasgen.yaml"), strings.Replace(hostSpec, "topology: A", "topology: D", 1))
 	if out := m.kasgen(1, "omnibus", "reconfigure"); !strings.Contains(out, "KAS5109") {
 		t.Error(out)
 	}
@@ -140,7 +141,7 @@ func TestDetect(t *testing.T) {
 			t.Parallel()
 			root := t.TempDir()
 			for path, text := range c.files {
-				write(t, filepath.Join(root, path), text)
+				omnibustest.Write(t, filepath.Join(root, path), text)
 			}
 			pkg, err := omnibus.Detect(root)
 			if err != nil {

@@ -35,6 +35,9 @@ func (b *Bundle) nativeParts() []part {
 		parts = append(parts, part{name: name, data: b.data[file], files: files, front: true,
 			make: func(ctx context.Context, h *host.Host, r *Running) (server, error) {
 				c := native.Config{Kind: kind, Path: b.at.Path(file), Binds: binds, Stream: stream}
+				if file == webFile {
+					c.Binary = b.at.Nginx()
+				}
 				return newNativeFront(ctx, h, c, filepath.Join(b.scratch, filepath.Base(file)), r.role(name), b.nativeFiles(files))
 			}})
 	}

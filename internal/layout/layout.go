@@ -27,6 +27,7 @@ const (
 	bundle = "etc/gitlab/kasgen"
 	web    = "var/opt/gitlab/nginx/conf/nginx.conf"
 	kas    = "var/opt/gitlab/gitlab-kas/gitlab-kas-config.yml"
+	nginx  = "opt/gitlab/embedded/sbin/nginx"
 )
 
 // Layout is a directory, of one kind or the other.
@@ -67,6 +68,15 @@ func (l Layout) Path(name string) string {
 	default:
 		return filepath.Join(l.Dir, bundle, name)
 	}
+}
+
+// Nginx is GitLab's own nginx, which has modules that others lack; empty where it
+// is not there.
+func (l Layout) Nginx() string {
+	if path := filepath.Join(l.Dir, nginx); l.machine && exists(path) {
+		return path
+	}
+	return ""
 }
 
 // Below is where an absolute path is that a file names. One that names the

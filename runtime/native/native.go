@@ -6,7 +6,7 @@
 package native
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,13 +32,15 @@ type Config struct {
 	Path   string
 	Binds  []string // where the program will listen: host:port
 	Stream bool     // nginx needs its stream module
+	Binary string   // empty: whichever is installed
 }
 
 // Program is a Config whose program was found.
 type Program struct {
 	Config
-	binary string
-	dir    string // working directory and prefix
+	binary   string
+	dir      string // working directory and prefix
+	attached bool   // its file says itself that it stays in the foreground
 }
 
 // ErrMissing says that a program is not installed.
@@ -49,7 +51,7 @@ var places = [...]string{"/usr/sbin", "/usr/local/sbin", "/sbin"}
 
 // Find looks for the program of c; dir is a directory of its own.
 func Find(c Config, dir string) (*Program, error) {
-	binary, err := exec.LookPath(string(c.Kind))
+	binary, err := exec.LookPath(cmp.Or(c.Binary, string(c.Kind)))
 	for _, p := range places {
 		if err == nil {
 			break
@@ -83,14 +85,14 @@ func (p *Program) Check(ctx context.Context) error {
 	}
 	args := []string{"-c", "-f", p.Path}
 	if p.Kind == Nginx {
-		args = []string{"-t", "-q", "-p", p.dir, "-e", "stderr", "-c", p.Path}
+		args = append([]string{"-t", "-q"}, p.arguments()...)
 	}
-	cmd := exec.CommandContext(ctx, p.binary, args...)
-	cmd.Dir = p.dir
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		said := strings.TrimSpace(out.String())
+	said, err := p.judge(ctx, args)
+	if err != nil && p.Kind == Nginx && strings.Contains(said, `"daemon" directive is duplicate`) {
+		p.attached = true
+		said, err = p.judge(ctx, append([]string{"-t", "-q"}, p.arguments()...))
+	}
+	if err != nil {
 		if p.Stream && (strings.Contains(said, `unknown directive "stream"`) || strings.Contains(said, "dlopen()")) {
 			said += "; install the Debian package libnginx-mod-stream and name its file in nginx.streamModule"
 		}
@@ -99,10 +101,22 @@ func (p *Program) Check(ctx context.Context) error {
 	return nil
 }
 
+// judge runs the program for what it says of its file.
+func (p *Program) judge(ctx context.Context, args []string) (said string, err error) {
+	cmd := exec.CommandContext(ctx, p.binary, args...)
+	cmd.Dir = p.dir
+	out, err := cmd.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
 // arguments start the program in the foreground.
 func (p *Program) arguments() []string {
 	if p.Kind == Nginx {
-		return []string{"-p", p.dir, "-e", "stderr", "-c", p.Path, "-g", "daemon off;"}
+		args := []string{"-p", p.dir, "-e", "stderr", "-c", p.Path}
+		if p.attached {
+			return args
+		}
+		return append(args, "-g", "daemon off;")
 	}
 	return []string{"-W", "-db", "-f", p.Path} // a master, so that a reload keeps streams
 }

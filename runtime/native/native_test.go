@@ -236,3 +236,30 @@ func TestMissingModule(t *testing.T) {
 		}
 	}
 }
+
+// TestForeground: a file that says itself that nginx is no daemon is taken.
+func TestForeground(t *testing.T) {
+	t.Parallel()
+	balancertest.Native(t, "nginx")
+	bind := free(t)
+	path := files(t, bind, echo(t))[native.Nginx]
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(data, "daemon off;\n"...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p, err := native.Find(native.Config{Kind: native.Nginx, Path: path, Binds: []string{bind}, Stream: true}, t.TempDir())
+	if err == nil {
+		err = p.Check(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := p.Start(t.Context(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.Kill()
+}

@@ -26,6 +26,8 @@ func noEffect() map[string]setting {
 	// Where bodies and answers are kept meanwhile: here in the system's
 	// directory of temporary files, or not at all.
 	ignore(everywhere, 1, 4, "client_body_temp_path", "proxy_temp_path")
+	// And those of protocols that no location here can pass to.
+	ignore(everywhere, 1, 4, "fastcgi_temp_path", "uwsgi_temp_path", "scgi_temp_path")
 	ignore(everywhere, 1, 1, "proxy_max_temp_file_size", "proxy_temp_file_write_size", "client_body_in_file_only")
 	ignore(inHTTP, 2, -1, "proxy_cache_path") // a cache that nobody uses: cached refuses who would
 	// Logs and their form are the host's.

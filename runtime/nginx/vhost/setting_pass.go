@@ -150,9 +150,8 @@ func proxySettings() map[string]setting {
 	}
 }
 
-// readCache is `proxy_cache`. nginx stores no answer that it does not buffer, so
-// that a cache for all of http{} is without effect where answers pass as they
-// come; locations with a buffer and a cache are refused (cached).
+// readCache is `proxy_cache`, which may be on in a block as long as no location in
+// it passes requests on by HTTP (cached).
 func readCache(l *loader, s *scope, d *nginxconf.Directive, _ bool) {
 	if !l.Simple(d, 1, 1) {
 		return
@@ -163,10 +162,11 @@ func readCache(l *loader, s *scope, d *nginxconf.Directive, _ bool) {
 	}
 }
 
-// cached refuses a location whose answers nginx would keep.
+// cached refuses a location with a cache. Even where nothing is kept, as without
+// a buffer, nginx then makes GET of HEAD and takes conditions off requests.
 func (l *loader) cached(n *location) {
-	if p := n.settings.proxy; p.cache != nil && p.buffering && !n.pass.grpc {
-		l.Unsupported(*p.cache, "the embedded runtime keeps no answers", "write off, or remove the line; with proxy_buffering off nothing is kept")
+	if c := n.settings.proxy.cache; c != nil && !n.pass.grpc {
+		l.Unsupported(*c, "the embedded runtime keeps no answers", "write off, or remove the line")
 	}
 }
 

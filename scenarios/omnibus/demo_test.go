@@ -1,0 +1,165 @@
+package omnibus
+
+import (
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"kasgen/generator/spec"
+	"kasgen/omnibus/omnibustest"
+	kasgenruntime "kasgen/runtime"
+	"kasgen/runtime/balancer/balancertest"
+	"kasgen/scenarios/demo"
+	"kasgen/scenarios/lab"
+	"kasgen/scenarios/lab/cluster"
+	"kasgen/scenarios/loopback"
+	"kasgen/scenarios/operation"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// As in package scenarios: client-go and the node's code end by time.
+		goleak.IgnoreTopFunction("github.com/moby/spdystream.(*Connection).shutdown"),
+		goleak.IgnoreTopFunction("k8s.io/client-go/tools/remotecommand.(*heartbeat).start"),
+		goleak.IgnoreAnyFunction("k8s.io/cri-streaming/pkg/streaming/portforward.(*httpStreamHandler).monitorStreamPair"),
+	)
+}
+
+// scene is a topology on a machine with a version of GitLab.
+type scene struct{ name, topology, version, more string }
+
+func scenes() []scene {
+	return []scene{
+		{"A", "A", "18.11", ""},
+		{"A, gRPC only", "A", "19.5", "agents: {websocket: remove}\n"},
+		{"B", "B", "19.2", ""},
+		{"D", "D", "17.11", ""},
+		{"packaged", "packaged", "18.11", ""},
+		{"packaged, a vhost of kasgen's", "packaged", "18.5", ""},
+	}
+}
+
+func (s scene) text(more string) string {
+	return "apiVersion: kasgen/v1\ntopology: " + s.topology + "\ngitlab: {url: https://gitlab.example.com}\nnames: {kas: kas.gitlab.example.com}\n" + s.more + more
+}
+
+// TestDemo runs what Omnibus writes, a model of it, together with kasgen's own
+// files, and tries every operation of kubectl.
+func TestDemo(t *testing.T) { //nolint:paralleltest // each is a load by itself
+	for _, s := range scenes() {
+		t.Run(s.name, func(t *testing.T) {
+			root := omnibustest.Machine(t, s.text(""), "", s.version)
+			l := start(t, lab.Options{Bundle: root})
+			left := ""
+			for _, f := range l.Left() {
+				left += f.What + "\n"
+			}
+			if !strings.Contains(left, "the vhost for gitlab.example.com is not run here") {
+				t.Errorf("nothing is said of GitLab's own vhost: %q", left)
+			}
+			try(t, l)
+		})
+	}
+}
+
+// TestDemoOnNginx is the same with Debian's nginx and HAProxy reading the
+// machine's files whole, GitLab's own vhosts included. A binary where GitLab's
+// nginx would be is the one that runs.
+func TestDemoOnNginx(t *testing.T) { //nolint:paralleltest // each is a load by itself
+	balancertest.Native(t, "haproxy")
+	balancertest.Native(t, "nginx")
+	for _, s := range scenes() {
+		t.Run(s.name, func(t *testing.T) {
+			var ports loopback.Ports
+			t.Cleanup(func() {
+				if err := ports.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			stateDir := filepath.Join(t.TempDir(), "state")
+			root := omnibustest.Machine(t, s.text("stateDir: "+stateDir+"\ntls: {source: developmentCA}\n"), "", s.version, func(moved *spec.Spec) {
+				if err := ports.Move(moved); err != nil {
+					t.Fatal(err)
+				}
+				moved.LoadBalancer.ShareWithGitLab.Address = free(t)
+			})
+			other := map[string]string{"443": free(t), "80": free(t), "8060": free(t)}
+			omnibustest.Adapt(t, root, func(port string) string {
+				if at := other[port]; at != "" {
+					return at
+				}
+				return "127.0.0.1:" + port
+			})
+			secrets(t, root)
+			try(t, start(t, lab.Options{Bundle: root, Native: true}))
+		})
+	}
+}
+
+// secrets makes those that Omnibus makes, where a program reads paths as they
+// are.
+func secrets(t *testing.T, root string) {
+	t.Helper()
+	dir := filepath.Join(root, "var/opt/gitlab/gitlab-kas")
+	for name, size := range map[string]int{"authentication_secret_file": 32, "private_api_authentication_secret_file": 32, "websocket_token_secret_file": 72} {
+		omnibustest.Write(t, filepath.Join(dir, name), base64.StdEncoding.EncodeToString([]byte(strings.Repeat(name[:1], size))))
+	}
+	file := filepath.Join(dir, "gitlab-kas-config.yml")
+	omnibustest.Write(t, file, strings.ReplaceAll(omnibustest.Read(t, file), "/var/opt/gitlab/gitlab-kas/", dir+"/"))
+}
+
+// free is an address on which nobody listens.
+func free(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// start runs a machine in a lab that ends with the test. Omnibus always writes a
+// Redis into kas's file.
+func start(t *testing.T, o lab.Options) *lab.Lab {
+	t.Helper()
+	o.Version, o.Registry, o.Limit = "test", kasgenruntime.Memory, 30*time.Second
+	o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	o.Tell = func(string, string) {}
+	l, err := lab.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// try holds every cell of the demo to what the manifest promises.
+func try(t *testing.T, l *lab.Lab) {
+	t.Helper()
+	target := operation.Target{Namespace: cluster.Namespace, Pod: cluster.Pod, Container: cluster.Container, RemotePort: cluster.ContainerPort}
+	cells := demo.Try(t.Context(), l, target, func(c demo.Cell) {
+		if c.Result == demo.Fail {
+			t.Error(c)
+		}
+	})
+	if err := demo.Judge(cells, demo.Promised(l.Carries()), len(l.Agents)); err != nil {
+		t.Error(err)
+	}
+	counts := map[demo.Result]int{}
+	for _, c := range cells {
+		counts[c.Result]++
+	}
+	t.Log(fmt.Sprint(len(cells), " cells: ", counts))
+}
