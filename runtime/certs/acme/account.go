@@ -33,14 +33,17 @@ func (s *Source) client(ctx context.Context, rejected *xacme.Client) (*xacme.Cli
 	if c := s.account.client; c != nil && c != rejected {
 		return c, nil
 	}
-	unlock, err := s.o.Cache.Lock(ctx, s.prefix+accountName)
+	locked, unlock, err := s.o.Cache.Lock(ctx, s.prefix+accountName)
 	if err != nil {
 		return nil, fmt.Errorf("the account's lock: %w", err)
 	}
 	defer unlock()
-	c, err := s.register(ctx, rejected)
-	if err == nil {
+	c, err := s.register(locked, rejected)
+	switch {
+	case err == nil:
 		s.account.client = c
+	case errors.Is(context.Cause(locked), ErrLockLost):
+		err = fmt.Errorf("the account: %w", ErrLockLost)
 	}
 	return c, err
 }

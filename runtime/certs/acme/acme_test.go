@@ -224,17 +224,17 @@ func TestDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unlock, err := d.Lock(ctx, "a")
+	_, unlock, err := d.Lock(ctx, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	short, cancel := context.WithTimeout(ctx, 3*lockPoll)
 	defer cancel()
-	if _, err := other.Lock(short, "a"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := other.Lock(short, "a"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a lock that another has: %v", err)
 	}
 	unlock()
-	unlock, err = other.Lock(ctx, "a")
+	_, unlock, err = other.Lock(ctx, "a")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,29 +70,31 @@ func (d *Directory) Delete(_ context.Context, key string) error {
 }
 
 // Lock is Cache's. The kernel frees the lock when its owner dies, so that none
-// is ever stale; its file stays, for to remove it would let two have it.
-func (d *Directory) Lock(ctx context.Context, name string) (func(), error) {
+// is ever stale, and takes it from nobody; its file stays, for to remove it
+// would let two have it.
+func (d *Directory) Lock(ctx context.Context, name string) (context.Context, func(), error) {
 	path, err := d.file(name + ".lock")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	tick := time.NewTicker(lockPoll)
 	defer tick.Stop()
 	for {
 		got, err := lock(f)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
+			return nil, nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
 		}
 		if got {
-			return func() { _ = f.Close() }, nil // which unlocks
+			locked, cancel := context.WithCancel(ctx)
+			return locked, func() { cancel(); _ = f.Close() }, nil // which unlocks
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), f.Close())
+			return nil, nil, errors.Join(ctx.Err(), f.Close())
 		case <-tick.C:
 		}
 	}

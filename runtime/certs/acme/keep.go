@@ -138,7 +138,7 @@ func (s *Source) obtain(ctx context.Context, c *certificate, force bool) error {
 		}
 	}
 	before := s.Certificate(c.id)
-	unlock, err := s.o.Cache.Lock(ctx, s.certKey(c))
+	locked, unlock, err := s.o.Cache.Lock(ctx, s.certKey(c))
 	if err != nil {
 		return s.unshared(ctx, c, fmt.Errorf("the certificate's lock: %w", err))
 	}
@@ -160,9 +160,14 @@ func (s *Source) obtain(ctx context.Context, c *certificate, force bool) error {
 		}
 		return nil
 	}
-	order, cancel := context.WithTimeout(ctx, orderDeadline)
+	order, cancel := context.WithTimeout(locked, orderDeadline)
 	defer cancel()
 	cert, err := s.issue(order, c.names, leaf(held))
+	if err != nil && (errors.Is(err, ErrLockLost) || errors.Is(context.Cause(locked), ErrLockLost)) {
+		// Somebody else may order by now, and what they remember of the CA is
+		// theirs.
+		return s.unshared(ctx, c, fmt.Errorf("ordering was broken off: %w", ErrLockLost))
+	}
 	if err != nil {
 		return s.failed(ctx, c, err, last)
 	}

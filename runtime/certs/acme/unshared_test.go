@@ -3,7 +3,9 @@ package acme
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,9 +22,9 @@ type away struct {
 
 var errAway = errors.New("the cache is away")
 
-func (a *away) Lock(ctx context.Context, name string) (func(), error) {
+func (a *away) Lock(ctx context.Context, name string) (context.Context, func(), error) {
 	if a.lock.Load() || a.all.Load() {
-		return nil, errAway
+		return nil, nil, errAway
 	}
 	return a.Cache.Lock(ctx, name)
 }
@@ -78,4 +80,62 @@ func TestCacheAway(t *testing.T) {
 	run(t, next)
 	c.all.Store(false)
 	await(t, "the certificate", ready(next))
+}
+
+// losing is a cache whose locks can be lost.
+type losing struct {
+	Cache
+	mu   sync.Mutex
+	lose map[string]context.CancelCauseFunc // by lock
+}
+
+func (l *losing) Lock(ctx context.Context, name string) (context.Context, func(), error) {
+	locked, unlock, err := l.Cache.Lock(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	locked, lose := context.WithCancelCause(locked)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lose[name] = lose
+	return locked, func() { lose(context.Canceled); unlock() }, nil
+}
+
+// TestLockLost: who loses a lock while it orders breaks off, blames nobody, and
+// writes nothing over what its successor remembers.
+func TestLockLost(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ path, lock string }{{"/order-plz", kas}, {"/sign-me-up", accountName}} {
+		t.Run(tt.lock, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, pebble.Options{})
+			o := w.options(t.TempDir())
+			c := &losing{Cache: o.Cache, lose: map[string]context.CancelCauseFunc{}}
+			o.Cache = c
+			s := w.replica(o)
+			var once sync.Once
+			w.answer(func(_ http.ResponseWriter, r *http.Request) bool {
+				if r.URL.Path == tt.path {
+					once.Do(func() {
+						c.mu.Lock()
+						defer c.mu.Unlock()
+						c.lose[s.prefix+tt.lock](ErrLockLost)
+						<-r.Context().Done() // of the client, which goes
+					})
+				}
+				return false
+			})
+			if err := s.Renew(t.Context()); !errors.Is(err, ErrLockLost) {
+				t.Errorf("%v, want %v", err, ErrLockLost)
+			}
+			if got := s.record(t.Context(), s.certs[0]); got != (record{}) {
+				t.Errorf("there is a record of it: %+v", got)
+			}
+			if st := s.Status()[0]; !strings.Contains(st.Error, ErrLockLost.Error()) {
+				t.Errorf("%+v", st)
+			}
+			run(t, s)
+			await(t, "the certificate", ready(s))
+		})
+	}
 }

@@ -119,14 +119,14 @@ func TestLockOfTheDead(t *testing.T) {
 	if got, err := dead.acquire(t.Context()); !got || err != nil {
 		t.Fatal(got, err)
 	}
-	unlock, err := open(t, s, nil).Lock(t.Context(), "l")
+	_, unlock, err := open(t, s, nil).Lock(t.Context(), "l")
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Now for three leases, which the holder renews.
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
-	if _, err := open(t, s, nil).Lock(ctx, "l"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := open(t, s, nil).Lock(ctx, "l"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the lock of one who lives: %v", err)
 	}
 	unlock()
@@ -142,7 +142,7 @@ func TestLostLock(t *testing.T) {
 	s := newStandIn(t)
 	var log strings.Builder
 	c := open(t, s, func(o *Options) { o.Lease, o.Log = time.Hour, slog.New(slog.NewTextHandler(&log, nil)) })
-	unlock, err := c.Lock(t.Context(), "l")
+	_, unlock, err := c.Lock(t.Context(), "l")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +154,49 @@ func TestLostLock(t *testing.T) {
 	unlock()
 	if got := s.lease(name)["spec"].(map[string]any)["holderIdentity"]; got != "thief" || !strings.Contains(log.String(), "was lost") {
 		t.Errorf("held by %v, log %q", got, log.String())
+	}
+}
+
+// TestLockLostAtWork: who works under a lock is told to stop when another has
+// it, and when nothing could be renewed until another may.
+func TestLockLostAtWork(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(*standIn){
+		"stolen": func(s *standIn) {
+			s.objects["/apis/coordination.k8s.io/v1/namespaces/gitlab/leases/"+leaseName("kas-acme", "l")]["spec"].(map[string]any)["holderIdentity"] = "thief"
+		},
+		"no API server": func(s *standIn) {
+			s.front = func(w http.ResponseWriter, _ *http.Request) bool {
+				status(w, http.StatusServiceUnavailable, "ServiceUnavailable")
+				return true
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStandIn(t)
+			locked, unlock, err := open(t, s, nil).Lock(t.Context(), "l")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unlock()
+			select {
+			case <-locked.Done():
+				t.Fatal("lost while it is renewed: ", context.Cause(locked))
+			case <-time.After(2 * time.Second): // two leases
+			}
+			s.mu.Lock()
+			lose(s)
+			s.mu.Unlock()
+			select {
+			case <-locked.Done():
+			case <-time.After(time.Minute):
+				t.Fatal("nobody was told")
+			}
+			if err := context.Cause(locked); !errors.Is(err, acme.ErrLockLost) {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -170,7 +213,7 @@ func TestDown(t *testing.T) {
 	}
 	s.mu.Unlock()
 	_, errGet := c.Get(t.Context(), "a")
-	_, errLock := c.Lock(t.Context(), "a")
+	_, _, errLock := c.Lock(t.Context(), "a")
 	for what, err := range map[string]error{"get": errGet, "lock": errLock, "put": c.Put(t.Context(), "a", nil), "delete": c.Delete(t.Context(), "a")} {
 		if err == nil || errors.Is(err, acme.ErrMiss) || !strings.Contains(err.Error(), "gitlab/kas-acme") {
 			t.Errorf("%s: %v", what, err)

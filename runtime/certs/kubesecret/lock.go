@@ -20,22 +20,24 @@ const lockName = "kasgen/lock"
 
 // Lock is acme.Cache's. Whoever dies with a lock in its hand holds up the others
 // for the length of a lease. Whoever cannot reach the API server for so long
-// may lose it while it works: that costs an order, and harms nothing.
-func (c *Cache) Lock(ctx context.Context, name string) (func(), error) {
+// has lost it.
+func (c *Cache) Lock(ctx context.Context, name string) (context.Context, func(), error) {
 	l := &lock{cache: c, lock: name, name: leaseName(c.o.Secret, name), holder: identity()}
 	tick := time.NewTicker(lockPoll)
 	defer tick.Stop()
 	for {
+		asked := time.Now()
 		got, err := l.acquire(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("the Lease %s/%s: %w", c.o.Namespace, l.name, err)
+			return nil, nil, fmt.Errorf("the Lease %s/%s: %w", c.o.Namespace, l.name, err)
 		}
 		if got {
-			return l.keep(ctx), nil
+			locked, unlock := l.keep(ctx, asked)
+			return locked, unlock, nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		case <-tick.C:
 		}
 	}
@@ -107,50 +109,6 @@ func (l *lock) take(lease *coordination.Lease) {
 		transitions = *t + 1
 	}
 	lease.Spec = coordination.LeaseSpec{HolderIdentity: &l.holder, LeaseDurationSeconds: &seconds, AcquireTime: &now, RenewTime: &now, LeaseTransitions: &transitions}
-}
-
-// keep renews the lock until the function that it returns is called, which
-// gives it back.
-func (l *lock) keep(ctx context.Context) (unlock func()) {
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	ctx = context.WithoutCancel(ctx) // who is told to stop still gives back
-	go func() {
-		defer close(stopped)
-		tick := time.NewTicker(l.cache.o.Lease / 3)
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-				l.change(ctx, "renewed", func(s *coordination.LeaseSpec) { now := metav1.NowMicro(); s.RenewTime = &now })
-			}
-		}
-	}()
-	return func() {
-		close(stop)
-		<-stopped
-		l.change(ctx, "given back", func(s *coordination.LeaseSpec) { s.HolderIdentity, s.AcquireTime, s.RenewTime = nil, nil, nil })
-	}
-}
-
-// change alters our own Lease; one that is another's by now stays as it is.
-func (l *lock) change(ctx context.Context, what string, f func(*coordination.LeaseSpec)) {
-	ctx, cancel := context.WithTimeout(ctx, min(answering, l.cache.o.Lease))
-	defer cancel()
-	log := l.cache.o.Log.With("lease", l.name, "lock", l.lock)
-	lease, err := l.cache.leases.Get(ctx, l.name, metav1.GetOptions{})
-	if err == nil && (lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity != l.holder) {
-		log.Warn("a lock was lost while it was held: another replica may do the same work")
-		return
-	}
-	if err == nil {
-		f(&lease.Spec)
-		_, err = l.cache.leases.Update(ctx, lease, metav1.UpdateOptions{})
-	}
-	if err != nil {
-		log.Warn("a lock was not "+what, "error", err)
-	}
 }
 
 func ignore(err error, f func(error) bool) error {

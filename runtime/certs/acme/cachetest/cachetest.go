@@ -103,7 +103,7 @@ func exclusion(t *testing.T, a, b acme.Cache) {
 	var all sync.WaitGroup
 	for _, c := range []acme.Cache{a, b, a, b} {
 		all.Go(func() {
-			unlock, err := c.Lock(t.Context(), "the+lock")
+			locked, unlock, err := c.Lock(t.Context(), "the+lock")
 			if err != nil {
 				t.Error(err)
 				return
@@ -114,9 +114,15 @@ func exclusion(t *testing.T, a, b acme.Cache) {
 			if _, err := c.Get(t.Context(), "anything"); !errors.Is(err, acme.ErrMiss) {
 				t.Errorf("reading under the lock: %v", err)
 			}
+			if err := locked.Err(); err != nil {
+				t.Errorf("the lock ended while it was held: %v", err)
+			}
 			in.Add(-1)
 			times.Add(1)
 			unlock()
+			if locked.Err() == nil {
+				t.Error("work under a lock that was given back could go on")
+			}
 		})
 	}
 	all.Wait()
@@ -127,24 +133,28 @@ func exclusion(t *testing.T, a, b acme.Cache) {
 
 // waiting is told to stop, and others' locks are no hindrance.
 func waiting(t *testing.T, a, b acme.Cache) {
-	unlock, err := a.Lock(t.Context(), "one")
+	_, unlock, err := a.Lock(t.Context(), "one")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, err := b.Lock(ctx, "one"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := b.Lock(ctx, "one"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a lock that another has: %v, want the context's error", err)
 	}
-	other, err := b.Lock(t.Context(), "another")
+	_, other, err := b.Lock(t.Context(), "another")
 	if err != nil {
 		t.Fatal(err)
 	}
 	other()
 	unlock()
-	again, err := b.Lock(t.Context(), "one")
+	stop, end := context.WithCancel(t.Context())
+	defer end()
+	locked, again, err := b.Lock(stop, "one")
 	if err != nil {
 		t.Fatal(err)
 	}
+	end()
+	<-locked.Done() // who is told to stop stops
 	again()
 }
