@@ -141,7 +141,7 @@ func (f *nativeFront) Serve(ctx context.Context) error {
 	defer stop()
 	select {
 	case <-f.process.Exited():
-		return fmt.Errorf("the front's program has ended: %w", f.process.Err())
+		return f.process.Err()
 	case <-f.retired:
 		if f.succeeded() {
 			return nil

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -159,6 +160,53 @@ func TestProcess(t *testing.T) {
 	}
 }
 
+// TestKilled: whoever is killed is told of, and its workers do not go on.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []native.Kind{native.Nginx, native.HAProxy} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			balancertest.Native(t, string(kind))
+			bind, backend := free(t), echo(t)
+			path := files(t, bind, backend)[kind]
+			p, err := native.Find(native.Config{Kind: kind, Path: path, Binds: []string{bind}, Stream: kind == native.Nginx}, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Check(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			x, err := p.Start(t.Context(), slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := x.Err(); err != nil {
+				t.Error(err)
+			}
+			c, err := net.Dial("tcp", bind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			talk(t, c, "before")
+			if err := syscall.Kill(x.PID(), syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			<-x.Exited()
+			if err := x.Err(); err == nil || !strings.Contains(err.Error(), string(kind)+" with "+path+" has ended by itself: signal: killed") {
+				t.Error(err)
+			}
+			if _, err := io.ReadAll(c); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("a worker goes on")
+			}
+			if c, err := net.Dial("tcp", bind); err == nil {
+				c.Close()
+				t.Error("somebody still listens")
+			}
+		})
+	}
+}
+
 func TestCheckRefuses(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []native.Kind{native.Nginx, native.HAProxy} {
@@ -209,7 +257,7 @@ func TestPortTaken(t *testing.T) {
 		if x, err := p.Start(t.Context(), slog.New(slog.DiscardHandler)); err == nil {
 			x.Kill()
 			t.Errorf("%s starts on a port that is taken", kind)
-		} else if !strings.Contains(err.Error(), "ended at once") {
+		} else if !strings.Contains(err.Error(), "has ended by itself") {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +26,7 @@ type Process struct {
 	exited  chan struct{} // closed after err is set
 	err     error
 	printed chan struct{} // closed when its output has ended
+	last    string        // line of it; to be read after that
 }
 
 // listening is how long a program may take to open its listeners.
@@ -33,7 +35,10 @@ const listening = 10 * time.Second
 // Start starts the program and returns when it listens on every address of
 // its file. What it prints goes to log, line by line.
 func (p *Program) Start(ctx context.Context, log *slog.Logger) (*Process, error) {
-	r, w := io.Pipe()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p.Kind, err)
+	}
 	x := &Process{program: p, log: log.With("program", string(p.Kind)), exited: make(chan struct{}), printed: make(chan struct{})}
 	x.cmd = exec.Command(p.binary, p.arguments()...)
 	x.cmd.Dir, x.cmd.Stdout, x.cmd.Stderr = p.dir, w, w
@@ -47,15 +52,19 @@ func (p *Program) Start(ctx context.Context, log *slog.Logger) (*Process, error)
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := x.cmd.Start()
+		_ = w.Close() // the program has its own
 		started <- err
 		if err != nil {
 			return
 		}
 		x.err = x.cmd.Wait()
-		_ = w.Close() // never fails
+		// Workers go on without a master that was killed, with nobody to reload
+		// or to end them.
+		_ = syscall.Kill(-x.cmd.Process.Pid, syscall.SIGKILL)
 		close(x.exited)
 	}()
 	if err := <-started; err != nil {
+		_ = r.Close()
 		return nil, fmt.Errorf("starting %s: %w", p.Kind, err)
 	}
 	go x.pass(r)
@@ -71,13 +80,15 @@ func (p *Program) Start(ctx context.Context, log *slog.Logger) (*Process, error)
 }
 
 // pass logs what the program prints.
-func (x *Process) pass(r io.Reader) {
+func (x *Process) pass(r io.ReadCloser) {
 	defer close(x.printed)
+	defer r.Close()
 	lines := bufio.NewReader(r)
 	for {
 		line, err := lines.ReadString('\n')
 		if strings.TrimSpace(line) != "" {
-			x.log.Info(strings.TrimRight(line, "\r\n"))
+			x.last = strings.TrimSpace(line)
+			x.log.Info(x.last)
 		}
 		if err != nil {
 			return
@@ -97,7 +108,7 @@ func (x *Process) wait(ctx context.Context, bind string) error {
 		}
 		select {
 		case <-x.exited:
-			return fmt.Errorf("%s ended at once with %s: %w", x.program.Kind, x.program.Path, x.err)
+			return fmt.Errorf("%w, at once", x.Err())
 		case <-ctx.Done():
 			return fmt.Errorf("%s does not listen on %s: %w", x.program.Kind, bind, ctx.Err())
 		case <-tick.C:
@@ -121,17 +132,29 @@ func Reach(bind string) string {
 	return net.JoinHostPort(host, port)
 }
 
+// PID is of the program's first process.
+func (x *Process) PID() int { return x.cmd.Process.Pid }
+
 // Exited is closed when the program has ended.
 func (x *Process) Exited() <-chan struct{} { return x.exited }
 
-// Err is how the program ended; nil until it has.
+// Err says how the program ended that nobody told to, and what it printed last;
+// nil until it has.
 func (x *Process) Err() error {
 	select {
 	case <-x.exited:
-		return x.err
 	default:
 		return nil
 	}
+	<-x.printed
+	end := "exit status 0"
+	if x.err != nil {
+		end = x.err.Error()
+	}
+	if x.last != "" {
+		end += ", after " + strconv.Quote(x.last)
+	}
+	return fmt.Errorf("%s with %s has ended by itself: %s", x.program.Kind, x.program.Path, end)
 }
 
 // Reload has the program read its file again; streams live on.
