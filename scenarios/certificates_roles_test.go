@@ -225,7 +225,7 @@ func TestCertificateServices(t *testing.T) {
 		"B": {[]string{"edge", "front", "kas"}, "edge"},
 		"D": {[]string{"certs", "front", "kas"}, "certs"},
 	} {
-		dir := bundleOf(t, "topology: "+topology+"\ntls: {source: acme, certificateFile: /etc/kas/kas.crt}\n", asItIs)
+		dir := bundleOf(t, "topology: "+topology+"\ntls: {source: acme, certificateFile: /etc/kas/kas.crt}\n")
 		units := t.TempDir()
 		var out, errs bytes.Buffer
 		streams := cli.IO{Out: &out, Err: &errs}
@@ -261,7 +261,7 @@ func TestCertificateServices(t *testing.T) {
 // a role without a file is refused.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
-	dir := bundleOf(t, "topology: D\ntls: {source: acme}\n", asItIs)
+	dir := bundleOf(t, "topology: D\ntls: {source: acme}\n")
 	edit(t, dir, "certs/certs.yaml", "- kas-grpc.example.com", "- other.example.com")
 	for role, want := range map[string]string{
 		"certs": "certs.yaml:19:9: error: KAS1910: certificates[0].names[1] is \"other.example.com\"",

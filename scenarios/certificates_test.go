@@ -15,9 +15,7 @@ import (
 	"kasgen/generator/spec"
 	"kasgen/internal/cli"
 	"kasgen/runtime"
-	"kasgen/runtime/balancer/balancertest"
 	"kasgen/scenarios/lab"
-	"kasgen/scenarios/loopback"
 	"kasgen/scenarios/operation"
 )
 
@@ -79,20 +77,20 @@ const drain = time.Second
 func obtaining(t *testing.T, text string, native bool) *lab.Lab {
 	t.Helper()
 	overrides := []spec.Override{{Field: "timeouts.drain", Text: drain.String(), Source: "the test"}}
-	move := asItIs
+	bundle := bundleOf
 	if native {
-		balancertest.Native(t, "nginx")
-		balancertest.Native(t, "haproxy")
-		var ports loopback.Ports
-		t.Cleanup(func() { _ = ports.Close() })
-		move, overrides = ports.Move, append(overrides, loopback.Below(t.TempDir())...)
-		text += "nginx: {streamModule: /usr/lib/nginx/modules/ngx_stream_module.so}\n"
+		bundle = nativeBundle
 	}
-	return startWith(t, lab.Options{Bundle: bundleOf(t, text, move, overrides...), Native: native, Registry: runtime.Memory})
+	return startWith(t, lab.Options{Bundle: bundle(t, text, overrides...), Native: native, Registry: runtime.Memory})
 }
 
 // bundleOf renders a kasgen.yaml of which text is what matters.
-func bundleOf(t *testing.T, text string, change func(*spec.Spec) error, overrides ...spec.Override) string {
+func bundleOf(t *testing.T, text string, overrides ...spec.Override) string {
+	t.Helper()
+	return changedBundleOf(t, text, func(*spec.Spec) error { return nil }, overrides...)
+}
+
+func changedBundleOf(t *testing.T, text string, change func(*spec.Spec) error, overrides ...spec.Override) string {
 	t.Helper()
 	s, findings := spec.Read("kasgen.yaml", []byte("apiVersion: kasgen/v1\ngitlab: {url: 'https://example.com'}\nnames: {kas: kas.example.com}\n"+text), overrides)
 	if s == nil {
@@ -111,8 +109,6 @@ func bundleOf(t *testing.T, text string, change func(*spec.Spec) error, override
 	}
 	return dir
 }
-
-func asItIs(*spec.Spec) error { return nil }
 
 // renewals has sessions that were there before live through each renewal, and
 // new clients meet the new certificate, which is of one order.

@@ -2,11 +2,19 @@ package scenarios
 
 import (
 	"bytes"
+	"context"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
+	"kasgen/generator/spec"
 	"kasgen/internal/cli"
 	kasgenruntime "kasgen/runtime"
+	"kasgen/runtime/balancer/balancertest"
+	"kasgen/scenarios/lab"
+	"kasgen/scenarios/loopback"
+	"kasgen/scenarios/operation"
 )
 
 // TestNativeRefuses: the real programs do what the files say, so nothing can be
@@ -25,5 +33,105 @@ func TestNativeRefuses(t *testing.T) {
 		if code != cli.Misuse || !strings.Contains(errs.String(), tt.want) {
 			t.Errorf("%s: exit code %d\n%s", tt.flag, code, errs.String())
 		}
+	}
+}
+
+// nativeBundle is one that the real programs can run, on ports and paths of its
+// own.
+func nativeBundle(t *testing.T, text string, overrides ...spec.Override) string {
+	t.Helper()
+	balancertest.Native(t, "nginx")
+	balancertest.Native(t, "haproxy")
+	var ports loopback.Ports
+	t.Cleanup(func() {
+		if err := ports.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	text += "nginx: {streamModule: /usr/lib/nginx/modules/ngx_stream_module.so}\n"
+	return changedBundleOf(t, text, ports.Move, append(overrides, loopback.Below(t.TempDir())...)...)
+}
+
+// natives are the programs and files of a front, each with a change that it has
+// to read again.
+var natives = map[string]struct{ text, file, old, new string }{
+	"A by HAProxy": {"topology: A\n", "haproxy/haproxy.cfg", "timeout client 2h", "timeout client 1h"},
+	"A by nginx":   {"topology: A\nloadBalancer: {kind: nginx-stream}\n", "nginx/stream.conf", "proxy_timeout 2h", "proxy_timeout 1h"},
+	"D by nginx":   {"topology: D\n", "nginx/nginx.conf", "proxy_read_timeout 2h", "proxy_read_timeout 1h"},
+}
+
+// TestNativeReload changes the file of a real program while a command runs
+// through each agent.
+func TestNativeReload(t *testing.T) {
+	t.Parallel()
+	for name, n := range natives {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := nativeBundle(t, n.text+"tls: {source: developmentCA}\n")
+			l := startWith(t, lab.Options{Bundle: dir, Native: true, Limit: 20 * time.Second})
+			var sessions []*session
+			for _, a := range l.Agents {
+				s := openExec(t, l, a, "echo one; while read x; do echo $x; done")
+				s.expect(t, "one")
+				sessions = append(sessions, s)
+			}
+			for range 2 {
+				edit(t, dir, n.file, n.old, n.new)
+				if err := l.Reload(t.Context(), dir); err != nil {
+					t.Fatal(err)
+				}
+				n.old, n.new = n.new, n.old
+				for i, a := range l.Agents {
+					sessions[i].say(t, "after a reload")
+					for _, name := range []string{"get", "watch"} {
+						if err := oneBy(t, l, a, name, operation.Plain); err != nil {
+							t.Errorf("%s by the %s agent: %v", name, a.Name, err)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestNativeDrain ends a bundle while two commands run: the one that ends in time
+// comes through to its end, the other one is cut.
+func TestNativeDrain(t *testing.T) {
+	t.Parallel()
+	for name, n := range natives {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, stop := context.WithCancel(context.Background())
+			defer stop()
+			dir := nativeBundle(t, n.text+"tls: {source: developmentCA}\n", spec.Override{Field: "timeouts.drain", Text: "6s", Source: "the test"})
+			l, err := lab.Start(ctx, lab.Options{Bundle: dir, Native: true, Version: "test", Tell: func(string, string) {}, Limit: 20 * time.Second, Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ends := openExec(t, l, l.Agents[0], "echo one; read x; echo $x; sleep 1; echo two")
+			stays := openExec(t, l, l.Agents[1], "echo one; sleep 50")
+			ends.expect(t, "one")
+			stays.expect(t, "one")
+			stop() // as SIGTERM does
+			closed := make(chan error, 1)
+			go func() { closed <- l.Close() }()
+			ends.say(t, "while draining")
+			ends.expect(t, "two")
+			if err := <-ends.ended; err != nil {
+				t.Errorf("the end of a command: %v", err)
+			}
+			if err := <-stays.ended; err == nil {
+				t.Error("a command that goes on was not cut")
+			}
+			select {
+			case err := <-closed:
+				if err != nil {
+					t.Error(err)
+				}
+			case <-time.After(30 * time.Second):
+				t.Error("the bundle still runs")
+				<-closed
+			}
+		})
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"kasgen/internal/cli"
+	"kasgen/runtime"
+	"kasgen/runtime/balancer/balancertest"
 	"kasgen/scenarios/scenario"
 )
 
@@ -16,8 +18,12 @@ func TestScenarios(t *testing.T) { //nolint:paralleltest // each is a load by it
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, front := range []string{"embedded"} {
+	for _, front := range []string{"embedded", "native"} {
 		t.Run(front, func(t *testing.T) {
+			if front == string(runtime.Native) {
+				balancertest.Native(t, "nginx")
+				balancertest.Native(t, "haproxy")
+			}
 			var out bytes.Buffer
 			errs := new(log)
 			streams := cli.IO{Out: &out, Err: errs}
