@@ -42,7 +42,7 @@ func (h host) unbundle(note string) error {
 	if strings.HasSuffix(note, withBundle) {
 		return nil // it was to go last, and is there
 	}
-	_, err = bundle.Rollback(h.bundle(), n, true)
+	_, err = bundle.Rollback(h.bundle(), n, true, bundle.Before(h.before))
 	return err
 }
 
@@ -113,7 +113,7 @@ func (p *plan) apply(more []ledger.Change, force bool, try func() error) (*bundl
 		return nil, nil, err
 	}
 	work := func() error {
-		if c, err = p.bundle.Write(h.bundle(), force); err != nil {
+		if c, err = p.bundle.Write(h.bundle(), force, bundle.Before(h.before)); err != nil {
 			return err
 		}
 		if err := l.Apply(changes); err != nil {

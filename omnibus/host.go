@@ -30,8 +30,7 @@ const (
 // host is a machine with a package of GitLab, or a folder that stands for one.
 type host struct {
 	root string
-	// before is called ahead of each operation on the disk that is not the
-	// bundle's; nil: nothing.
+	// before is called ahead of each operation on the disk; nil: nothing.
 	before func()
 }
 

@@ -2,11 +2,15 @@ package omnibus
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,10 +18,77 @@ import (
 	"kasgen/internal/cli"
 )
 
+// killed is set in the processes that TestKilledAtEveryWrite kills: a victim in
+// JSON.
+const killed = "KASGEN_TEST_VICTIM"
+
+// victim is a run that is killed ahead of an operation.
+type victim struct {
+	Scene, Root string
+	Survives    int // operations that it lives to see
+}
+
+// Victim runs the victim that this process is, if it is one.
+func Victim() bool {
+	text := os.Getenv(killed)
+	if text == "" {
+		return false
+	}
+	var v victim
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		panic(err) // ends the process that the test started
+	}
+	if err := killedScenes()[v.Scene].run(host{root: v.Root, before: func() {
+		if v.Survives == 0 {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		v.Survives--
+	}}); err != nil {
+		panic(err)
+	}
+	return true
+}
+
+// die runs the victim in a process of its own and says whether it was killed.
+func (v victim) die(t *testing.T) bool {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), killed+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	out, err := cmd.CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL { //nolint:forcetypeassert // on every system that has SIGKILL
+		return true
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return false
+}
+
 // killedScene is a host, and a run that changes it.
 type killedScene struct {
 	before func(t *testing.T, root string)
 	run    func(h host) error
+}
+
+func killedScenes() map[string]killedScene {
+	return map[string]killedScene{
+		"install": {bare, install},
+		"reconfigure": {func(t *testing.T, root string) {
+			alreadyInstalled(t, root)
+			put(t, filepath.Join(root, specFile), strings.Replace(killedSpec, "topology: A", "topology: D", 1))
+		}, func(h host) error {
+			r := reconfiguration{options: options{host: h, version: "18.11", binary: "/usr/local/bin/kasgen"}, streams: quiet(), hook: "pre"}
+			return r.run(context.Background())
+		}},
+		"uninstall": {alreadyInstalled, func(h host) error {
+			return (&removal{options: options{host: h}, streams: quiet()}).run(context.Background())
+		}},
+	}
 }
 
 func quiet() cli.IO { return cli.IO{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard} }
@@ -53,38 +124,25 @@ func alreadyInstalled(t *testing.T, root string) {
 	}
 }
 
-// TestKilledAtEveryWrite ends install, a reconfigure and uninstall ahead of each
-// thing that they do to the disk themselves; the bundle's own writing is held to
-// the same by its own tests. The next run puts things in order, and then
-// everything is as it was or as it was to be.
+// TestKilledAtEveryWrite kills install, a reconfigure and uninstall ahead of each
+// thing that they do to the disk, with SIGKILL. The next run puts things in
+// order, and then everything is as it was or as it was to be.
 func TestKilledAtEveryWrite(t *testing.T) {
 	t.Parallel()
-	for name, scene := range map[string]killedScene{
-		"install": {bare, install},
-		"reconfigure": {func(t *testing.T, root string) {
-			alreadyInstalled(t, root)
-			put(t, filepath.Join(root, specFile), strings.Replace(killedSpec, "topology: A", "topology: D", 1))
-		}, func(h host) error {
-			r := reconfiguration{options: options{host: h, version: "18.11", binary: "/usr/local/bin/kasgen"}, streams: quiet(), hook: "pre"}
-			return r.run(context.Background())
-		}},
-		"uninstall": {alreadyInstalled, func(h host) error {
-			return (&removal{options: options{host: h}, streams: quiet()}).run(context.Background())
-		}},
-	} {
+	for name, scene := range killedScenes() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			root := t.TempDir()
-			scene.before(t, root)
-			old := files(t, root)
+			before := t.TempDir()
+			scene.before(t, before)
+			old := files(t, before)
+			root := copied(t, before)
 			if err := scene.run(host{root: root}); err != nil {
 				t.Fatal(err)
 			}
 			fresh := files(t, root)
 			for survives := 0; ; survives++ {
-				root := t.TempDir()
-				scene.before(t, root)
-				dead := endedAfter(t, survives, func(before func()) error { return scene.run(host{root: root, before: before}) })
+				root := copied(t, before)
+				dead := victim{name, root, survives}.die(t)
 				if _, err := (host{root: root}).recover(); err != nil {
 					t.Fatalf("after %d operations: %v", survives, err)
 				}
@@ -93,12 +151,17 @@ func TestKilledAtEveryWrite(t *testing.T) {
 					t.Fatalf("after %d operations, neither old nor new; as against old:\n%s\nas against new:\n%s", survives, cmp.Diff(old, got), cmp.Diff(fresh, got))
 				}
 				if !dead {
+					t.Logf("killed ahead of each of %d operations", survives)
 					if survives < 8 || cmp.Equal(old, got) {
 						t.Errorf("it did %d things", survives)
 					}
 					return
 				}
-				// And the run does what it was to do, when it is run again.
+				// And the run does what it was to do, when it is run again: tried
+				// after one in three.
+				if survives%3 != 0 {
+					continue
+				}
 				if err := scene.run(host{root: root}); err != nil {
 					t.Fatal(err)
 				}
@@ -108,6 +171,16 @@ func TestKilledAtEveryWrite(t *testing.T) {
 			}
 		})
 	}
+}
+
+// copied is a host like another one.
+func copied(t *testing.T, from string) string {
+	t.Helper()
+	to := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "cp", "-a", from+"/.", to).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return to
 }
 
 // files are what a host holds for programs to read: not the generations that
@@ -138,27 +211,4 @@ func files(t *testing.T, root string) map[string]string {
 		t.Fatal(err)
 	}
 	return found
-}
-
-// endedAfter runs f until it has done so many things.
-func endedAfter(t *testing.T, survives int, f func(before func()) error) (ended bool) {
-	t.Helper()
-	type end struct{}
-	defer func() {
-		if r := recover(); r != nil {
-			if _, ok := r.(end); !ok {
-				panic(r)
-			}
-			ended = true
-		}
-	}()
-	if err := f(func() {
-		if survives == 0 {
-			panic(end{})
-		}
-		survives--
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return false
 }

@@ -17,6 +17,21 @@ type disk struct {
 	renames bool
 }
 
+// Option changes how a directory is written.
+type Option func(*disk)
+
+// Before has step called ahead of each operation that changes something, for
+// tests of a whole of which a bundle is a part.
+func Before(step func()) Option { return func(d *disk) { d.before = step } }
+
+func with(options []Option) disk {
+	var d disk
+	for _, o := range options {
+		o(&d)
+	}
+	return d
+}
+
 func (d disk) step() {
 	if d.before != nil {
 		d.before()

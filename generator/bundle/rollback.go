@@ -12,8 +12,8 @@ import (
 // not hold. dir may be in any state, and missing. What people did to dir is a
 // diag.Findings, unless force is given, and stays as a generation; so does the
 // rest, and the result is a new generation.
-func Rollback(dir string, n int, force bool) (*Comparison, error) {
-	return rollback(disk{}, dir, n, force)
+func Rollback(dir string, n int, force bool, options ...Option) (*Comparison, error) {
+	return rollback(with(options), dir, n, force)
 }
 
 func rollback(d disk, dir string, n int, force bool) (*Comparison, error) {

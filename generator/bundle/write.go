@@ -18,8 +18,8 @@ import (
 // the two directories are exchanged in one step. Whoever looks, and whatever
 // is left after a SIGKILL or a power cut at any point, sees the old bundle or
 // the new one. What dir was stays as a generation.
-func (b *Bundle) Write(dir string, force bool) (*Comparison, error) {
-	return b.write(disk{}, dir, force)
+func (b *Bundle) Write(dir string, force bool, options ...Option) (*Comparison, error) {
+	return b.write(with(options), dir, force)
 }
 
 func (b *Bundle) write(d disk, dir string, force bool) (*Comparison, error) {
