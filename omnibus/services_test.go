@@ -1,0 +1,176 @@
+package omnibus
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kasgen/internal/cli"
+)
+
+// told is a host whose systemctl, systemd-sysusers, gitlab-ctl and kasgen are
+// stand-ins that say so and write down what they are told.
+type told struct {
+	t         *testing.T
+	host      host
+	log       string
+	out, errs bytes.Buffer
+}
+
+func newTold(t *testing.T) *told {
+	t.Helper()
+	root, tools := t.TempDir(), t.TempDir()
+	s := &told{t: t, host: host{root: root, systemd: true}, log: filepath.Join(tools, "log")}
+	bare(t, root)
+	for name, dir := range map[string]string{"systemctl": tools, "systemd-sysusers": tools, "kasgen": tools, "gitlab-ctl": filepath.Join(root, "opt/gitlab/bin")} {
+		path := filepath.Join(dir, name)
+		put(t, path, fmt.Sprintf("#!/bin/sh\necho '%s: a stand-in for a test'\necho \"%s $*\" >> %s\ntest ! -e %s.fails\n", name, name, s.log, path))
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+	return s
+}
+
+func (s *told) streams() cli.IO {
+	return cli.IO{In: strings.NewReader(""), Out: &s.out, Err: &s.errs}
+}
+
+func (s *told) options() options {
+	return options{host: s.host, version: "18.11", binary: filepath.Join(filepath.Dir(s.log), "kasgen")}
+}
+
+// was is what the stand-ins were told since the last call.
+func (s *told) was() []string {
+	s.t.Helper()
+	data, err := os.ReadFile(s.log)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err == nil {
+		err = os.Remove(s.log)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	text := strings.ReplaceAll(string(data), s.host.root, "")
+	return strings.Split(strings.TrimSpace(text), "\n")
+}
+
+func (s *told) install() {
+	s.t.Helper()
+	if err := (&installation{options: s.options(), streams: s.streams(), yes: true}).run(s.t.Context()); err != nil {
+		s.t.Fatal(err, s.errs.String())
+	}
+}
+
+func (s *told) hook(hook string) error {
+	return (&reconfiguration{options: s.options(), streams: s.streams(), hook: hook}).run(s.t.Context())
+}
+
+// chef leaves a node's attributes, as a run that has ended well does.
+func (s *told) chef() {
+	s.t.Helper()
+	path := s.host.at(filepath.Join(nodes, "node.json"))
+	put(s.t, path, "{}")
+	later := time.Now().Add(time.Minute)
+	if err := os.Chtimes(path, later, later); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// TestServices: who is told what, and in which order. What runs is reloaded and
+// never restarted, what is gone is stopped before chef gives its port back, and
+// the way is probed last. Everything that is told is a stand-in.
+func TestServices(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	want := func(when string, lines ...string) {
+		t.Helper()
+		if d := cmp.Diff(lines, s.was()); d != "" {
+			t.Errorf("%s (-want +got):\n%s", when, d)
+		}
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err, s.errs.String())
+		}
+	}
+	const probe = "kasgen probe --bundle /etc/gitlab/kasgen --timeout 3s --wait 10s"
+	s.install()
+	want("install")
+	must(s.hook("pre"))
+	want("before chef")
+	must(s.hook("post"))
+	want("after chef has failed")
+	s.chef()
+	must(s.hook("post"))
+	want("after chef",
+		"gitlab-ctl hup nginx",
+		"systemd-sysusers /etc/systemd/system/kasgen.sysusers.conf",
+		"systemctl daemon-reload",
+		"systemctl try-reload-or-restart kasgen-*.service",
+		"systemctl enable --now kasgen.target",
+		probe)
+	must(s.hook("pre"))
+	must(s.hook("post"))
+	want("nothing has changed")
+
+	put(t, s.host.at(specFile), strings.Replace(killedSpec, "topology: A", "topology: D", 1))
+	must(s.hook("pre"))
+	want("to D, before chef", "systemctl stop kasgen-front.service kasgen-front.socket kasgen-edge.service")
+	s.chef()
+	must(s.hook("post"))
+	want("to D, after chef", "gitlab-ctl hup nginx", "systemctl daemon-reload", probe)
+
+	put(t, s.host.at(specFile), killedSpec)
+	must((&reconfiguration{options: s.options(), streams: s.streams()}).run(t.Context()))
+	want("back to A, without chef",
+		"gitlab-ctl hup nginx",
+		"systemd-sysusers /etc/systemd/system/kasgen.sysusers.conf",
+		"systemctl daemon-reload",
+		"systemctl try-reload-or-restart kasgen-*.service",
+		"systemctl enable --now kasgen.target")
+	must((&removal{options: s.options(), streams: s.streams()}).run(t.Context()))
+	want("uninstall", "systemctl disable --now kasgen.target", "systemctl daemon-reload")
+}
+
+// TestServicesFail: what could not be told is told the next time.
+func TestServicesFail(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	s.install()
+	s.chef()
+	fails := filepath.Join(filepath.Dir(s.log), "systemctl.fails")
+	put(t, fails, "")
+	if err := s.hook("post"); err == nil || !strings.Contains(err.Error(), "systemctl: a stand-in for a test") {
+		t.Errorf("it failed with %v", err)
+	}
+	first := s.was()
+	if err := os.Remove(fails); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.hook("post"); err != nil {
+		t.Error(err)
+	}
+	again := s.was()
+	if len(again) == 0 || again[len(again)-1] == first[len(first)-1] || !strings.HasPrefix(again[len(again)-1], "kasgen probe") {
+		t.Errorf("first %q, then %q", first, again)
+	}
+	// A way that carries nothing is said, and nobody's fault.
+	put(t, filepath.Join(filepath.Dir(s.log), "kasgen.fails"), "")
+	put(t, s.host.at(specFile), killedSpec+"agents: {websocket: remove}\n")
+	if err := s.hook("pre"); err != nil {
+		t.Fatal(err)
+	}
+	s.chef()
+	if err := s.hook("post"); err != nil || !strings.Contains(s.errs.String(), "the way to kas does not pass everything") {
+		t.Errorf("%v: %s", err, s.errs.String())
+	}
+}
