@@ -5,15 +5,12 @@ package engine
 
 import (
 	"archive/tar"
-	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -43,20 +40,15 @@ type File struct {
 	Text string
 }
 
-// Load reads a directory or a packaged chart.
+// Load reads a directory, but what its .helmignore names, or a packaged chart.
 func Load(name string) (*Chart, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, fmt.Errorf("loading the chart: %w", err)
-	}
-	var files []*loader.BufferedFile
-	if info.IsDir() {
-		files, err = readDir(name)
-	} else {
-		files, err = readArchive(name)
-	}
+	loaded, err := loader.Load(name)
 	if err != nil {
 		return nil, fmt.Errorf("loading the chart %s: %w", name, err)
+	}
+	var files []*loader.BufferedFile
+	for _, f := range loaded.Raw {
+		files = append(files, &loader.BufferedFile{Name: f.Name, Data: f.Data})
 	}
 	return load(name, files)
 }
@@ -87,34 +79,6 @@ func (c *Chart) fresh() (*chart.Chart, error) {
 		err = loaded.Validate()
 	}
 	return loaded, err
-}
-
-func readDir(dir string) ([]*loader.BufferedFile, error) {
-	var files []*loader.BufferedFile
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		if !d.Type().IsRegular() {
-			return fmt.Errorf("%s is neither a file nor a directory", p)
-		}
-		data, err := os.ReadFile(p)
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(dir, p)
-		files = append(files, &loader.BufferedFile{Name: filepath.ToSlash(rel), Data: data})
-		return err
-	})
-	return files, err
-}
-
-func readArchive(name string) ([]*loader.BufferedFile, error) {
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	return loader.LoadArchiveFiles(bytes.NewReader(data))
 }
 
 // Name is the chart's name.
