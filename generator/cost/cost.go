@@ -67,8 +67,14 @@ func Of(before, after map[string][]byte) *Report {
 			b.listen, b.names, b.certs = nil, nil, nil
 		}
 	}
+	onlyOurs(old, before)
+	onlyOurs(fresh, after)
 	r.Listeners = listeners(old, fresh)
 	for _, path := range paths {
+		if o, f := old[path], fresh[path]; o != nil && o.program == programKeys || f != nil && f.program == programKeys {
+			r.keys(path, o, f, old)
+			continue
+		}
 		r.role(path, old[path], fresh[path])
 	}
 	r.Names = names(old, fresh)
@@ -89,6 +95,10 @@ func (r *Report) role(path string, old, fresh *facts) {
 		role = Role{Program: old.program, Action: Stop}
 	default:
 		role = compare(old, fresh)
+	}
+	if role.Program == programGuest && role.Action != Nothing {
+		// nginx itself goes on, whatever becomes of this one of its files.
+		role.Action, role.Why = Reload, []string{"gitlab-ctl hup nginx"}
 	}
 	role.File = path
 	for _, f := range []*facts{old, fresh} {

@@ -79,6 +79,8 @@ func FuzzOf(f *testing.F) {
 	f.Add("nginx/nginx.conf", "http { map $ssl_preread_server_name $x { a b; } server { listen [::]:80 ipv6only=on; server_name _ \"\" ~x; } }", "stream { server { listen unix:/x; listen; } }")
 	f.Add("edge/edge.yaml", "listeners: []", "")
 	f.Add("kas/kas-config.yaml", "agent: null", "gitlab: {}")
+	f.Add("kasgen.rb", "# why\ngitlab_kas['enable'] = true\n\nx y", "gitlab_kas['nginx']['host'] = 'a'")
+	f.Add("vhosts/kas.conf", "server { listen 80; }", "")
 	f.Fuzz(func(t *testing.T, path, before, after string) {
 		r := cost.Of(map[string][]byte{path: []byte(before)}, map[string][]byte{path: []byte(after)})
 		if err := r.WriteText(&bytes.Buffer{}); err != nil {

@@ -39,6 +39,8 @@ const (
 	programEdge    = "edge"
 	programKAS     = "kas"
 	programCerts   = "certificates"
+	programGuest   = "GitLab's nginx" // which has other files, too
+	programKeys    = "gitlab-ctl reconfigure"
 	programOther   = "other"
 )
 
@@ -60,6 +62,8 @@ func readers() []reader {
 		{programEdge, below("edge", ".yaml"), readEdge},
 		{programKAS, below("kas", ".yaml"), readKAS},
 		{programCerts, below("certs", ".yaml"), readCerts},
+		{programGuest, below("vhosts", ".conf"), readNginx},
+		{programKeys, func(p string) bool { return p == "kasgen.rb" }, readKeys},
 	}
 }
 
