@@ -46,9 +46,14 @@ func newProcess(log *slog.Logger, out io.Writer, o runOptions, remap Remap) (*pr
 func (p *process) prepare(b *Bundle) (h, front *host.Host, err error) {
 	b.UseNative(p.scratch)
 	development := b.Development(p.options.state)
+	missing := state.Missing(development)
 	made, err := state.Ensure(development)
 	for _, path := range made {
-		p.log.Info("made a file for development", "path", path)
+		if slices.Contains(missing, path) {
+			p.log.Info("made a file for development", "path", path)
+		} else {
+			p.log.Warn("issued a certificate of the development CA anew: its names or its CA had changed, or its time was nearly over", "path", path)
+		}
 	}
 	if err == nil {
 		err = p.printRoot(development, made)

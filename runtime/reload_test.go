@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"slices"
@@ -173,4 +174,34 @@ func TestReloadRefused(t *testing.T) {
 	w.mustGet("/metrics", http.StatusOK, `kasgen_reload_total{result="failure"} 7`)
 	w.mustGet("/metrics", http.StatusOK, `kasgen_reload_total{result="success"} 1`)
 	w.mustGet("/metrics", http.StatusOK, "kasgen_reload_last_successful 1")
+}
+
+// TestReloadNames: with other names the development CA issues its certificate
+// anew, and the streams of before live on.
+func TestReloadNames(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	kept := w.bare("127.0.0.1:444", "one")
+	dial := func(name string) error {
+		c, err := tls.Dial("tcp", w.at("127.0.0.1:443"), &tls.Config{ServerName: name, RootCAs: w.roots})
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	}
+	if err := dial("other.example.com"); err == nil {
+		t.Fatal("there is a certificate for a name that no file has")
+	}
+	w.edit("kasgen.lock.yaml", "names: [kas.example.com]", "names: [kas.example.com, other.example.com]")
+	w.edit("edge/edge.yaml", "serverNames: [kas.example.com]", "serverNames: [kas.example.com, other.example.com]")
+	if got := w.reload(); got.Result != "success" {
+		t.Fatalf("%+v", got)
+	}
+	w.await("issued a certificate of the development CA anew", 1)
+	for _, name := range []string{"kas.example.com", "other.example.com"} {
+		if err := dial(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	kept.say("still here")
 }

@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"kasgen/runtime/certs/atomicfile"
 )
 
 // Lifetimes of development certificates. A leaf's is below the 398 days that
@@ -24,6 +26,9 @@ const (
 	leafLifetime = 365 * 24 * time.Hour
 	clockSlack   = time.Hour
 )
+
+// caName is what the name of every development CA begins with.
+const caName = "kasgen development CA "
 
 // authority is the development CA.
 type authority struct {
@@ -53,7 +58,7 @@ func ensureCA(path string) (*authority, bool, error) {
 	}
 	now := time.Now()
 	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: "kasgen development CA " + serial.Text(36)[:6]},
+		SerialNumber: serial, Subject: pkix.Name{CommonName: caName + serial.Text(36)[:6]},
 		NotBefore: now.Add(-clockSlack), NotAfter: now.Add(caLifetime),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
 	}
@@ -101,7 +106,9 @@ func readCA(path string) (*authority, error) {
 	return &authority{cert, ec}, nil
 }
 
-// issue writes a certificate for names, its key, and both in one file.
+// issue writes a certificate for names, its key, and both in one file. Whoever
+// reads them meanwhile finds the old file or the new; the certificate comes
+// last, so that what is left by half is issued anew.
 func (a *authority) issue(path string, names []string) error {
 	if len(names) == 0 {
 		return errors.New("a certificate needs a name")
@@ -136,16 +143,18 @@ func (a *authority) issue(path string, names []string) error {
 		return err
 	}
 	chain := append(encodeCert(der), encodeCert(a.cert.Raw)...)
-	// The certificate comes last: as long as it is missing, all is made anew.
-	for _, p := range []string{KeyPath(path), CombinedPath(path)} {
-		if err := os.Remove(p); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		path string
+		data []byte
+	}{{KeyPath(path), keyPEM}, {CombinedPath(path), append(chain[:len(chain):len(chain)], keyPEM...)}, {path, chain}} {
+		if err := atomicfile.Write(f.path, f.data, 0o600); err != nil {
 			return err
 		}
 	}
-	return errors.Join(
-		write(KeyPath(path), keyPEM),
-		write(CombinedPath(path), append(chain[:len(chain):len(chain)], keyPEM...)),
-		write(path, chain))
+	return nil
 }
 
 func serialNumber() (*big.Int, error) {

@@ -1,7 +1,8 @@
 // Package state makes the secrets and certificates that a bundle's development
 // form needs and that are not there yet. It knows no role. Its law: what exists
-// is never changed, what it makes only its owner can read, and a certificate of
-// the development CA is never taken for another.
+// is never changed, but for a certificate of a development CA that does not do
+// any more; what it makes only its owner can read, and a certificate of the
+// development CA is never taken for another.
 package state
 
 import (
@@ -32,7 +33,8 @@ type Item struct {
 	Names []string // of a certificate
 }
 
-// Ensure makes those items that are missing and returns their paths.
+// Ensure makes those items that are missing, and issues those certificates of a
+// development CA anew that do not do any more. It returns the paths of both.
 func Ensure(items []Item) ([]string, error) {
 	var made []string
 	var ca *authority
@@ -49,7 +51,7 @@ func Ensure(items []Item) ([]string, error) {
 		}
 	}
 	for _, i := range items {
-		if i.Kind == CA || exists(i.Path) {
+		if i.Kind == CA || exists(i.Path) && (i.Kind != Certificate || ca == nil || !ca.outdated(i)) {
 			continue
 		}
 		if err := create(i, ca); err != nil {
