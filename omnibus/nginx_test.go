@@ -104,7 +104,7 @@ func TestOnNginx(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			agent, api := kas(t, "agent"), kas(t, "api")
-			ports := map[string]string{"443": free(t), "80": free(t), "8060": free(t)}
+			ports := map[string]string{"443": omnibustest.Free(t), "80": omnibustest.Free(t), "8060": omnibustest.Free(t)}
 			root := hostOf(t, "apiVersion: kasgen/v1\n"+c.topology+"\ngitlab: {url: https://gitlab.example.com}\nnames: {kas: kas.gitlab.example.com}\n"+
 				"kas: {listen: {agent: '"+agent+"', kubernetesAPI: '"+api+"'}}\n", "", c.version, func(port string) string { return ports[port] })
 			for _, folder := range []string{"acme", "www"} {
@@ -234,17 +234,6 @@ func big3(t *testing.T, address, host string, roots *x509.CertPool) string {
 		return err.Error()
 	}
 	return fmt.Sprintf("%d %s", resp.StatusCode, body)
-}
-
-// free is an address on which nobody listens.
-func free(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // start runs nginx until the test ends.

@@ -28,6 +28,9 @@ const (
 // nor paths can be moved.
 func (b *Bundle) UseNative(scratch string) { b.scratch = scratch }
 
+// Native says whether the real programs have the front's files.
+func (b *Bundle) Native() bool { return b.scratch != "" }
+
 // nativeParts are the front's files for the real programs.
 func (b *Bundle) nativeParts() []part {
 	var parts []part

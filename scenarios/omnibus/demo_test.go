@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -88,9 +87,9 @@ func TestDemoOnNginx(t *testing.T) { //nolint:paralleltest // each is a load by 
 				if err := ports.Move(moved); err != nil {
 					t.Fatal(err)
 				}
-				moved.LoadBalancer.ShareWithGitLab.Address = free(t)
+				moved.LoadBalancer.ShareWithGitLab.Address = omnibustest.Free(t)
 			})
-			other := map[string]string{"443": free(t), "80": free(t), "8060": free(t)}
+			other := map[string]string{"443": omnibustest.Free(t), "80": omnibustest.Free(t), "8060": omnibustest.Free(t)}
 			omnibustest.Adapt(t, root, func(port string) string {
 				if at := other[port]; at != "" {
 					return at
@@ -113,17 +112,6 @@ func secrets(t *testing.T, root string) {
 	}
 	file := filepath.Join(dir, "gitlab-kas-config.yml")
 	omnibustest.Write(t, file, strings.ReplaceAll(omnibustest.Read(t, file), "/var/opt/gitlab/gitlab-kas/", dir+"/"))
-}
-
-// free is an address on which nobody listens.
-func free(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // start runs a machine in a lab that ends with the test. Omnibus always writes a

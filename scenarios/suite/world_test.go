@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +19,8 @@ import (
 
 	"kasgen/generator"
 	"kasgen/generator/spec"
+	"kasgen/internal/layout"
+	"kasgen/omnibus/omnibustest"
 	kasgenruntime "kasgen/runtime"
 	"kasgen/runtime/accept"
 	"kasgen/runtime/host"
@@ -24,9 +28,14 @@ import (
 	"kasgen/runtime/sniff"
 	"kasgen/runtime/state"
 	"kasgen/scenarios/lab"
+	"kasgen/scenarios/loopback"
 )
 
-func topologies() []string { return []string{"A", "B", "D", "packaged"} }
+// topologies are bundles, and machines with GitLab's Omnibus package (a model of
+// what it writes) with the embedded nginx and with the real one.
+func topologies() []string {
+	return []string{"A", "B", "D", "packaged", "Omnibus, D", "Omnibus, packaged", "Omnibus, D, nginx", "Omnibus, packaged, nginx"}
+}
 
 // world is a topology that runs with something else in kas's place.
 type world struct {
@@ -40,18 +49,9 @@ type world struct {
 func newWorld(t *testing.T, topology, agent string) *world {
 	t.Helper()
 	dir := t.TempDir()
-	bundle, stateDir := filepath.Join(dir, "bundle"), filepath.Join(dir, "state")
-	s, findings := spec.Read("kasgen.yaml", []byte(spec.Example), []spec.Override{{Field: "topology", Text: topology, Source: "--topology"}})
-	if s == nil {
-		t.Fatal(findings)
-	}
-	rendered, err := generator.Render(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := rendered.Write(bundle, false); err != nil {
-		t.Fatal(err)
-	}
+	stateDir := filepath.Join(dir, "state")
+	bundle, upstream := rendered(t, topology, stateDir, agent)
+	native := strings.HasSuffix(topology, ", nginx")
 	redirect := lab.NewRedirect(func(string, string) {})
 	base := host.Machine(slog.New(slog.DiscardHandler))
 	w := &world{names: map[string]string{}, at: map[string]string{}}
@@ -66,7 +66,7 @@ func newWorld(t *testing.T, topology, agent string) *world {
 	for _, role := range []kasgenruntime.Role{kasgenruntime.Edge, kasgenruntime.Front} {
 		b, err := kasgenruntime.Read(bundle, role)
 		if err != nil {
-			if role == kasgenruntime.Edge && !exists(filepath.Join(bundle, "edge")) {
+			if role == kasgenruntime.Edge && !exists(layout.Of(bundle).Path(layout.Edge)) {
 				continue
 			}
 			t.Fatal(err)
@@ -86,8 +86,12 @@ func newWorld(t *testing.T, topology, agent string) *world {
 				base.Roots.AppendCertsFromPEM(pem)
 			}
 		}
-		redirect.Name(s.KAS.Listen.Agent, agent)
+		redirect.Name(upstream, agent)
 		h := redirect.Host(base)
+		if native {
+			h = base
+			b.UseNative(t.TempDir())
+		}
 		r, err := b.Start(ctx, h, h, "test")
 		if err != nil {
 			t.Fatal(err)
@@ -96,6 +100,54 @@ func newWorld(t *testing.T, topology, agent string) *world {
 		w.find(t, b, redirect)
 	}
 	return w
+}
+
+// rendered is a topology's files, and what they have as kas's address for agents.
+func rendered(t *testing.T, topology, stateDir, agent string) (dir, upstream string) {
+	t.Helper()
+	if rest, ok := strings.CutPrefix(topology, "Omnibus, "); ok {
+		return machine(t, rest, stateDir, agent), agent
+	}
+	s, findings := spec.Read("kasgen.yaml", []byte(spec.Example), []spec.Override{{Field: "topology", Text: topology, Source: "--topology"}})
+	if s == nil {
+		t.Fatal(findings)
+	}
+	b, err := generator.Render(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = filepath.Join(t.TempDir(), "bundle")
+	if _, err := b.Write(dir, false); err != nil {
+		t.Fatal(err)
+	}
+	return dir, s.KAS.Listen.Agent
+}
+
+// machine is a folder with what Omnibus writes, on ports of its own where the
+// real nginx reads it.
+func machine(t *testing.T, topology, stateDir, agent string) string {
+	t.Helper()
+	topology, native := strings.CutSuffix(topology, ", nginx")
+	var ports loopback.Ports
+	root := omnibustest.Machine(t, "apiVersion: kasgen/v1\ntopology: "+topology+"\ngitlab: {url: https://gitlab.example.com}\nnames: {kas: kas.gitlab.example.com}\n"+
+		"stateDir: "+stateDir+"\ntls: {source: developmentCA}\n", "", "18.11", func(s *spec.Spec) {
+		if native {
+			if err := ports.Move(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.KAS.Listen.Agent = agent
+	})
+	t.Cleanup(func() {
+		if err := ports.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if native {
+		other := map[string]string{"443": omnibustest.Free(t), "80": omnibustest.Free(t), "8060": omnibustest.Free(t)}
+		omnibustest.Adapt(t, root, func(port string) string { return cmp.Or(other[port], "127.0.0.1:"+port) })
+	}
+	return root
 }
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }
@@ -110,7 +162,9 @@ func (w *world) find(t *testing.T, b *kasgenruntime.Bundle, r *lab.Redirect) {
 	}
 	w.names["wss"], w.names["grpcs"] = kas.Name, grpcs.Name
 	for way, listener := range map[string]string{"wss": kas.Listeners[0], "grpcs": grpcs.Listeners[0]} {
-		if at, err := r.Address(listener); err == nil {
+		if b.Native() {
+			w.at[way] = listener
+		} else if at, err := r.Address(listener); err == nil {
 			w.at[way] = at
 		}
 	}
