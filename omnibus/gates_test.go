@@ -3,8 +3,15 @@ package omnibus_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/diff"
+	"golang.org/x/tools/txtar"
 
 	"kasgen/omnibus"
 	"kasgen/omnibus/omnibustest"
@@ -77,6 +84,56 @@ func TestEveryVersion(t *testing.T) {
 				if !strings.HasPrefix(got.Rails.Agents, scheme+"kas") || got.Rails.Kubernetes != "https://kas.gitlab.example.com/k8s-proxy/" {
 					t.Errorf("topology %s, websocket %s: %+v", a.topology, a.websocket, got.Rails)
 				}
+			}
+		})
+	}
+}
+
+// gates are the first versions in which packages differ from those before.
+func gates() []string { return []string{"15.10", "18.0", "18.5", "18.7", "18.11", "19.2", "19.5"} }
+
+// TestGates holds what is rendered of a topology for every gate to one archive:
+// whole for the oldest, and for each other what differs from the one before.
+func TestGates(t *testing.T) {
+	t.Parallel()
+	for _, topology := range []string{"A", "B", "D", "packaged"} {
+		t.Run(topology, func(t *testing.T) {
+			t.Parallel()
+			spec := "apiVersion: kasgen/v1\ntopology: " + topology + "\ngitlab: {url: https://gitlab.example.com}\nnames: {kas: kas.gitlab.example.com}\n"
+			got := &txtar.Archive{Comment: []byte("Topology " + topology + " for each version from which packages differ, as against the one before.\n")}
+			last := map[string][]byte{}
+			for _, version := range gates() {
+				b, said := omnibustest.Render(t, []byte(spec), version)
+				if b == nil {
+					t.Fatal(said)
+				}
+				now := map[string][]byte{}
+				for _, f := range b.Files {
+					// The first line of keys names the version.
+					now[f.Path] = []byte(strings.Replace(string(f.Data), "for GitLab "+version, "for GitLab VERSION", 1))
+				}
+				for _, path := range slices.Sorted(maps.Keys(now)) {
+					name := version + "/" + path
+					if version == gates()[0] {
+						got.Files = append(got.Files, txtar.File{Name: name, Data: now[path]})
+					} else if d := diff.Diff("before", last[path], version, now[path]); d != nil {
+						got.Files = append(got.Files, txtar.File{Name: name, Data: d})
+					}
+				}
+				for path := range last {
+					if now[path] == nil {
+						got.Files = append(got.Files, txtar.File{Name: version + "/" + path, Data: []byte("is not written any more\n")})
+					}
+				}
+				last = now
+			}
+			path := filepath.Join("testdata/gates", topology+".txtar")
+			if *update {
+				omnibustest.Write(t, path, string(txtar.Format(got)))
+				return
+			}
+			if d := cmp.Diff(omnibustest.Read(t, path), string(txtar.Format(got))); d != "" {
+				t.Errorf("rewrite with -update if this is meant:\n%s", d)
 			}
 		})
 	}
