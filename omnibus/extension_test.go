@@ -121,6 +121,19 @@ func TestChefFails(t *testing.T) {
 	}
 }
 
+// TestProbeOfGitLabCtl: probe reaches the binary, with what was said behind it
+// and with its exit code.
+func TestProbeOfGitLabCtl(t *testing.T) {
+	t.Parallel()
+	omnibustest.Ruby(t)
+	m := newMachine(t)
+	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
+	m.script("echo \"asked: $*\"; exit 1\n")
+	if out := m.ctl(1, "kasgen", "probe", "--idle"); !strings.Contains(out, "asked: probe --bundle /etc/gitlab/kasgen --idle\n") {
+		t.Error(out)
+	}
+}
+
 // TestCommandsOfGitLabCtl: status and render reach the binary.
 func TestCommandsOfGitLabCtl(t *testing.T) {
 	t.Parallel()

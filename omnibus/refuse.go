@@ -65,6 +65,14 @@ func refusals(f generator.Facts, pkg Package) diag.Findings {
 				"GitLab's nginx has port 443 of every address", "write loadBalancer.shareWithGitLab.enabled: true, another port, or an address that nginx['listen_addresses'] leaves out")
 		})
 	}
+	if share := s.LoadBalancer.ShareWithGitLab; t.HTTP2 != nil && (!share.Enabled || share.ProxyProtocol == spec.ProxyNone) {
+		for _, address := range s.GRPCBalancer.Listen {
+			if portOf(address) == "443" {
+				report(diag.Warning, CodePort, "grpcBalancer.listen", "the HTTP/2 balancer listens on "+address,
+					"GitLab's nginx has port 443 of every address, unless it is told otherwise", "leave the address out of nginx['listen_addresses']")
+			}
+		}
+	}
 	if t.Web != nil && t.Edge == nil {
 		for _, site := range t.Web.Sites {
 			if site.AcceptProxy {

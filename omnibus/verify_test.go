@@ -167,23 +167,37 @@ func TestUnits(t *testing.T) {
 		}
 		t.Skip("systemd-analyze is not there: install Debian's systemd (`make tools`)")
 	}
-	m := newMachine(t)
-	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
-	units, err := filepath.Glob(m.at("etc/systemd/system/kasgen*.[st]*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []string
-	for _, u := range units {
-		if !strings.HasSuffix(u, ".conf") {
-			list = append(list, u)
-		}
-	}
-	if len(list) != 4 { // edge, front and its socket, target
-		t.Errorf("units: %v", list)
-	}
-	out, err := exec.CommandContext(t.Context(), analyze, append([]string{"verify", "--man=no", "--recursive-errors=no"}, list...)...).CombinedOutput()
-	if err != nil {
-		t.Errorf("%v: %s", err, out)
+	for name, c := range map[string]struct {
+		spec  string
+		units int
+	}{
+		"A":           {hostSpec, 4}, // edge, front and its socket, target
+		"A with ACME": {hostSpec + "tls: {source: acme, acme: {email: me@example.com}}\n", 4},
+		"B":           {strings.Replace(hostSpec, "topology: A", "topology: B", 1), 4},
+		"D with HAProxy and ACME": {strings.Replace(hostSpec, "topology: A", "topology: D\nloadBalancer: {listen: ['192.0.2.2:443']}\ngrpcBalancer: {kind: haproxy, listen: ['192.0.2.1:443']}", 1) +
+			"tls: {source: acme, acme: {email: me@example.com}}\n", 4}, // certificates, front and its socket, target
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			m.kasgen(0, "omnibus", "install", "-f", m.spec(c.spec), "--yes", "--binary", m.binary)
+			units, err := filepath.Glob(m.at("etc/systemd/system/kasgen*.[st]*"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var list []string
+			for _, u := range units {
+				if !strings.HasSuffix(u, ".conf") {
+					list = append(list, u)
+				}
+			}
+			if len(list) != c.units {
+				t.Errorf("units: %v", list)
+			}
+			out, err := exec.CommandContext(t.Context(), analyze, append([]string{"verify", "--man=no", "--recursive-errors=no"}, list...)...).CombinedOutput()
+			if err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
 	}
 }

@@ -1,9 +1,14 @@
 package omnibus
 
 import (
+	"bufio"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -82,12 +87,13 @@ func TestDemoOnNginx(t *testing.T) { //nolint:paralleltest // each is a load by 
 					t.Error(err)
 				}
 			})
-			stateDir := filepath.Join(t.TempDir(), "state")
+			stateDir, shared := filepath.Join(t.TempDir(), "state"), ""
 			root := omnibustest.Machine(t, s.text("stateDir: "+stateDir+"\ntls: {source: developmentCA}\n"), "", s.version, func(moved *spec.Spec) {
 				if err := ports.Move(moved); err != nil {
 					t.Fatal(err)
 				}
 				moved.LoadBalancer.ShareWithGitLab.Address = omnibustest.Free(t)
+				shared = moved.LoadBalancer.Listen[0]
 			})
 			other := map[string]string{"443": omnibustest.Free(t), "80": omnibustest.Free(t), "8060": omnibustest.Free(t)}
 			omnibustest.Adapt(t, root, func(port string) string {
@@ -98,8 +104,37 @@ func TestDemoOnNginx(t *testing.T) { //nolint:paralleltest // each is a load by 
 			})
 			secrets(t, root)
 			try(t, start(t, lab.Options{Bundle: root, Native: true}))
+			if s.topology == "A" || s.topology == "B" {
+				// GitLab's vhost has lost the port, and not its clients' addresses.
+				if got := gitlab(t, shared); got != "gitlab 127.0.0.2" {
+					t.Errorf("GitLab, through the balancer, answers %q", got)
+				}
+			}
 		})
 	}
+}
+
+// gitlab asks GitLab's own name, as a client with another address.
+func gitlab(t *testing.T, address string) string {
+	t.Helper()
+	raw, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := tls.Client(raw, &tls.Config{ServerName: "gitlab.example.com", InsecureSkipVerify: true}) // signed by itself
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET / HTTP/1.0\r\nHost: gitlab.example.com\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
 
 // secrets makes those that Omnibus makes, where a program reads paths as they
