@@ -238,14 +238,22 @@ func TestServerNames(t *testing.T) {
 	}
 }
 
-func TestOldTLS(t *testing.T) {
+// TestTLSVersions: 1.2 and 1.3 as the file says, and nothing older.
+func TestTLSVersions(t *testing.T) {
 	t.Parallel()
-	f := file()
-	f.Listeners[0].TLS.MinVersion = "1.3"
-	addr, pool := run(t, f, endpoints())
-	c := dial(t, addr, &tls.Config{ServerName: name, RootCAs: pool, MaxVersion: tls.VersionTLS12}).(*tls.Conn)
-	if err := c.Handshake(); err == nil {
-		t.Error("TLS 1.2 was accepted, the file says 1.3")
+	for least, want := range map[string]map[uint16]bool{
+		"1.2": {tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true},
+		"1.3": {tls.VersionTLS11: false, tls.VersionTLS12: false, tls.VersionTLS13: true},
+	} {
+		f := file()
+		f.Listeners[0].TLS.MinVersion = least
+		addr, pool := run(t, f, endpoints())
+		for version, takes := range want {
+			c := dial(t, addr, &tls.Config{ServerName: name, RootCAs: pool, MinVersion: version, MaxVersion: version}).(*tls.Conn)
+			if err := c.Handshake(); (err == nil) != takes {
+				t.Errorf("minVersion %s, %s: %v", least, tls.VersionName(version), err)
+			}
+		}
 	}
 }
 
