@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 
 	"kasgen/generator"
 	"kasgen/internal/cli"
@@ -32,6 +33,9 @@ func TestMain(m *testing.M) {
 			streams := cli.IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 			commands := append(generator.Commands(streams, omnibus.Target()), omnibus.Commands(streams)...)
 			commands = append(commands, runtime.Commands(streams)...)
+			imports := &cobra.Command{Use: "import"}
+			imports.AddCommand(omnibus.Imports(streams)...)
+			commands = append(commands, imports)
 			os.Exit(cli.Run(context.Background(), cli.Root(streams, commands...), os.Args[1:]))
 		},
 	})

@@ -90,6 +90,7 @@ func (o options) make() (*plan, error) {
 		files, found, err := Render(f, p.pkg)
 		include := slices.ContainsFunc(files, func(file bundle.File) bool { return file.Path == vhostsPath })
 		p.settings = keys(f, p.pkg, include)
+		found = append(found, p.absent(f)...)
 		if p.resolved != nil && !found.Failed() {
 			found = append(found, verify(f, p.pkg, p.resolved, include)...)
 		}

@@ -22,6 +22,7 @@ const (
 	CodeOverruled = "KAS5107"
 	CodeExtra     = "KAS5108"
 	CodeNginx     = "KAS5109"
+	CodeAbsent    = "KAS5110"
 )
 
 // verify looks at what Omnibus last worked with: faults in it that would end a
@@ -42,6 +43,21 @@ func verify(f generator.Facts, pkg Package, r *Resolved, vhosts bool) diag.Findi
 			"they may change listeners and paths, and nobody here sees them", "see that it sets neither agent.listen nor agent.kubernetes_api")
 	}
 	fs.Sort()
+	return fs
+}
+
+// absent looks for a certificate that somebody is to have put there.
+func (p *plan) absent(f generator.Facts) diag.Findings {
+	var fs diag.Findings
+	if f.Spec.TLS.Source != spec.TLSFiles {
+		return nil
+	}
+	for _, c := range []struct{ field, path string }{{"tls.certificateFile", f.Spec.TLS.CertificateFile}, {"tls.keyFile", f.Spec.TLS.KeyFile}} {
+		if c.path != "" && !p.host.has(c.path) {
+			fs.Add(diag.Finding{Code: CodeAbsent, Severity: diag.Warning, Pos: f.At(c.field), Field: c.field, What: c.path + " is not there",
+				Why: "nobody gets through TLS for kas's name before it is", Fix: "put it there before gitlab-ctl reconfigure, or write tls.source: acme"})
+		}
+	}
 	return fs
 }
 

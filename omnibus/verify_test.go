@@ -43,6 +43,7 @@ func TestSettingsThatDoNotFit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
+			omnibustest.Certificate(t, m.at("var/lib/kasgen/tls"), "kas.gitlab.example.com")
 			file := filepath.Join(t.TempDir(), "attributes.json")
 			omnibustest.Write(t, file, c.settings)
 			_, out := m.run(m.binary, "omnibus", "reconfigure", "--check", "--attributes", file,
@@ -72,6 +73,22 @@ func TestOverruled(t *testing.T) {
 	for _, want := range []string{"KAS5107: gitlab_kas['listen_websocket'] is not", "KAS5104", "in effect     no: see below"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in %s", want, out)
+		}
+	}
+}
+
+// TestCertificateAbsent: a certificate that nobody has put there is said, until
+// somebody has.
+func TestCertificateAbsent(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	for _, want := range []bool{true, false} {
+		out := m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
+		for _, name := range []string{"kas.crt", "kas.key"} {
+			if said := strings.Contains(out, "KAS5110: /var/lib/kasgen/tls/"+name+" is not there"); said != want {
+				t.Errorf("said of %s: %t\n%s", name, said, out)
+			}
+			omnibustest.Write(t, m.at("var/lib/kasgen/tls/"+name), "")
 		}
 	}
 }

@@ -44,12 +44,14 @@ const (
 	healthPort  = "127.0.0.1:8151"
 	railsPort   = "127.0.0.1:8153"
 	privatePort = "127.0.0.1:8155"
+	usualTLS    = "/etc/gitlab/ssl/"
 )
 
 // reading is one description under way.
 type reading struct {
 	get Settings
 	d   Description
+	own string // kas's own name; empty: it is on GitLab's
 }
 
 // Describe says what the settings are. An error is of an instance of which
@@ -76,7 +78,7 @@ func Describe(get Settings) (Description, error) {
 	r.gitlab(gitlab, key)
 	r.name(gitlab)
 	r.kas()
-	r.certificate()
+	r.certificate(gitlab.Hostname())
 	r.nginx()
 	r.unkept()
 	return r.d, nil
@@ -134,12 +136,14 @@ func (r *reading) name(gitlab *url.URL) {
 	kas, err := url.Parse(r.text(key)) // Describe has looked at it
 	if host, at := r.vhost("host"); r.text(key) == "" && host != nil {
 		if on, _ := r.vhost("enable"); on == true {
-			r.add("names.kas", fmt.Sprint(host), Name(at...))
+			r.own = fmt.Sprint(host)
+			r.add("names.kas", r.own, Name(at...))
 			return
 		}
 	}
 	if r.text(key) != "" && err == nil && kas.Hostname() != "" && kas.Hostname() != gitlab.Hostname() {
-		r.add("names.kas", kas.Hostname(), key)
+		r.own = kas.Hostname()
+		r.add("names.kas", r.own, key)
 		if port := kas.Port(); port != "" && port != "443" {
 			r.lose("Omnibus takes no notice of this port: its vhost listens on gitlab_kas['nginx']['port']", "leave the port out", key)
 		}
@@ -191,17 +195,26 @@ func (r *reading) kas() {
 	}
 }
 
-func (r *reading) certificate() {
+// certificate is who kas's own vhost has it of. Where kas has no vhost of its
+// own there is none to describe.
+func (r *reading) certificate(gitlab string) {
 	crt, key := r.vhost("ssl_certificate")
 	secret, _ := r.vhost("ssl_certificate_key")
-	if certificate, ok := crt.(string); ok && certificate != "" {
-		r.add("tls.certificateFile", certificate, Name(key...))
-		if s, ok := secret.(string); ok && s != "" {
-			r.add("tls.keyFile", s, Name(append(slices.Clone(key[:len(key)-1]), "ssl_certificate_key")...))
+	certificate, _ := crt.(string)
+	// Let's Encrypt's for GitLab's name has kas's name in it, and is renewed.
+	if on, _ := r.get("letsencrypt", "enable").(bool); on && (certificate == "" || certificate == usualTLS+gitlab+".crt") {
+		r.add("tls.source", "omnibus", Name("letsencrypt", "enable"))
+		return
+	}
+	if certificate == "" {
+		if https, _ := r.vhost("listen_https"); r.own != "" && https != false && !strings.HasPrefix(r.text("gitlab_kas_external_url"), "ws://") {
+			r.add("tls.certificateFile", usualTLS+r.own+".crt", "where Omnibus looks for it")
+			r.add("tls.keyFile", usualTLS+r.own+".key", "where Omnibus looks for it")
 		}
 		return
 	}
-	if on, _ := r.get("letsencrypt", "enable").(bool); on {
-		r.add("tls.source", "omnibus", Name("letsencrypt", "enable"))
+	r.add("tls.certificateFile", certificate, Name(key...))
+	if s, ok := secret.(string); ok && s != "" {
+		r.add("tls.keyFile", s, Name(append(slices.Clone(key[:len(key)-1]), "ssl_certificate_key")...))
 	}
 }

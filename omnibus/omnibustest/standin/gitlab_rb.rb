@@ -200,9 +200,12 @@ class Derived
     raise "gitlab_kas['listen_websocket'] must be set to `true`" unless websocket || native
 
     https = url.scheme != 'ws'
-    { 'enable' => true, 'host' => url.host, 'port' => https ? 443 : 80, 'https' => https }.each do |key, value|
-      @vhost[key] = value unless @vhost.key?(key)
+    derived = { 'enable' => true, 'host' => url.host, 'port' => https ? 443 : 80, 'https' => https }
+    if https
+      derived['ssl_certificate'] = "/etc/gitlab/ssl/#{url.host}.crt"
+      derived['ssl_certificate_key'] = "/etc/gitlab/ssl/#{url.host}.key"
     end
+    derived.each { |key, value| @vhost[key] = value unless @vhost.key?(key) }
   end
 
   def internal
