@@ -24,6 +24,29 @@ func kernelSilence(a, b net.Conn) func() time.Duration {
 	return func() time.Duration { return min(sinceReceived(conns[0]), sinceReceived(conns[1])) }
 }
 
+// kernelMoved tells how long ago c was seen to take what there is for it: its
+// buffer had room, or the other end had taken more of it than before.
+func kernelMoved(c *net.TCPConn) func() time.Duration {
+	last := time.Now()
+	var acked uint64
+	return func() time.Duration {
+		raw, err := c.SyscallConn()
+		if err != nil {
+			return time.Since(last)
+		}
+		_ = raw.Control(func(fd uintptr) { // fails on a connection that is closed
+			room := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+			if n, err := unix.Poll(room, 0); err == nil && n == 1 && room[0].Revents&unix.POLLOUT != 0 {
+				last = time.Now()
+			}
+			if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil && info.Bytes_acked != acked {
+				acked, last = info.Bytes_acked, time.Now()
+			}
+		})
+		return time.Since(last)
+	}
+}
+
 // sinceReceived is an eternity for a connection that is closed.
 func sinceReceived(c *net.TCPConn) time.Duration {
 	since := time.Duration(1<<63 - 1)

@@ -31,6 +31,9 @@ type Options struct {
 	// Silence ends it when for that long no byte has passed, in either
 	// direction. 0: never.
 	Silence time.Duration
+	// ClientSend and ServerSend end it when for that long one of the two has
+	// taken nothing of what there is for it, and at most twice as long. 0: never.
+	ClientSend, ServerSend time.Duration
 	// EndTogether ends it as soon as one side has ended, as nginx does with
 	// upgraded connections. Otherwise the other direction goes on.
 	EndTogether bool
@@ -55,8 +58,8 @@ func (g *Group) Join(client, server net.Conn, o Options) {
 	go func() {
 		defer leave()
 		var other sync.WaitGroup
-		other.Go(func() { r.oneWay(server, client) })
-		r.oneWay(client, server)
+		other.Go(func() { r.oneWay(server, client, o.ServerSend) })
+		r.oneWay(client, server, o.ClientSend)
 		other.Wait()
 		r.watch.Stop()
 		r.close()
@@ -84,8 +87,11 @@ func (r *pair) close() {
 
 // oneWay copies from one connection to another. Between TCP connections io.Copy
 // splices, and the bytes stay out of user space.
-func (r *pair) oneWay(to, from net.Conn) {
-	if err := r.copy(to, from); err != nil {
+func (r *pair) oneWay(to, from net.Conn, limit time.Duration) {
+	stuck := silence.New(limit, r.close)
+	err := r.copy(to, from, stuck)
+	stuck.Stop()
+	if err != nil {
 		// One direction failed: the other has nobody to talk to.
 		r.close()
 		return
@@ -99,23 +105,29 @@ func (r *pair) oneWay(to, from net.Conn) {
 	}
 }
 
-func (r *pair) copy(to, from net.Conn) error {
+func (r *pair) copy(to, from net.Conn, stuck *silence.Watch) error {
 	head, below := sniff.Unread(from)
-	if _, err := to.Write(head); err != nil {
-		return err
-	}
 	toBelow := sniff.Below(to)
 	_, fromTCP := below.(*net.TCPConn)
-	if _, toTCP := toBelow.(*net.TCPConn); fromTCP && toTCP {
+	if tcp, toTCP := toBelow.(*net.TCPConn); fromTCP && toTCP {
+		stuck.Probe(kernelMoved(tcp))
+		stuck.Start()
+		if _, err := to.Write(head); err != nil {
+			return err
+		}
 		_, err := io.Copy(toBelow, below)
 		return err
 	}
+	out := touching{toBelow, r.watch, stuck}
+	if _, err := (touching{to, r.watch, stuck}).Write(head); err != nil {
+		return err
+	}
 	if fromTCP {
-		_, err := readahead.New(below, &r.group.pool).(io.WriterTo).WriteTo(touching{toBelow, r.watch})
+		_, err := readahead.New(below, &r.group.pool).(io.WriterTo).WriteTo(out)
 		return err
 	}
 	err := readahead.Pump(below, chunk, &r.group.pool, func(b *[]byte, lent bool) error {
-		_, err := touching{toBelow, r.watch}.Write(*b)
+		_, err := out.Write(*b)
 		if lent {
 			r.group.pool.Put(b)
 		}
@@ -130,15 +142,18 @@ func (r *pair) copy(to, from net.Conn) error {
 // chunk is how much is copied at once where it has to go through user space.
 const chunk = 32 << 10
 
-// touching tells the watch of bytes that come and of bytes that have gone.
+// touching tells a watch of bytes that come and of bytes that have gone, and
+// another one how long that takes.
 type touching struct {
 	io.Writer
-	watch *silence.Watch
+	watch, stuck *silence.Watch
 }
 
 func (t touching) Write(p []byte) (int, error) {
 	t.watch.Touch()
+	t.stuck.Start()
 	n, err := t.Writer.Write(p)
+	t.stuck.Pause()
 	t.watch.Touch()
 	return n, err
 }

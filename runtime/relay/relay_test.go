@@ -117,3 +117,52 @@ func TestEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestStuck ends a stream of which one side takes nothing, and not one that goes
+// slowly.
+func TestStuck(t *testing.T) {
+	t.Parallel()
+	for name, wrap := range map[string]func(net.Conn) net.Conn{
+		"spliced": func(c net.Conn) net.Conn { return c }, "copied": func(c net.Conn) net.Conn { return opaque{c} },
+	} {
+		for side, options := range map[string]relay.Options{
+			"client": {ClientSend: 300 * time.Millisecond}, "server": {ServerSend: 300 * time.Millisecond},
+		} {
+			t.Run(name+" "+side, func(t *testing.T) {
+				t.Parallel()
+				client, inner := pair(t)
+				outer, server := pair(t)
+				from, to := server, client
+				if side == "server" {
+					from, to = client, server
+				}
+				var g relay.Group
+				g.Join(wrap(inner), wrap(outer), options)
+				sent := make(chan error, 1)
+				go func() {
+					var err error
+					for err == nil {
+						_, err = from.Write(make([]byte, 64<<10))
+					}
+					sent <- err
+				}()
+				_ = to.SetReadDeadline(time.Now().Add(20 * time.Second))
+				begun := time.Now()
+				for time.Since(begun) < time.Second { // a little now and then
+					if _, err := io.ReadFull(to, make([]byte, 4<<20)); err != nil {
+						t.Fatalf("a slow stream is cut: %v", err)
+					}
+					select {
+					case err := <-sent:
+						t.Fatalf("a slow stream is cut: %v", err)
+					case <-time.After(20 * time.Millisecond):
+					}
+				}
+				<-sent // from now on nothing is read
+				if err := g.Wait(context.Background()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}

@@ -61,6 +61,10 @@ func grpcAnswer(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 	case "Silent":
 		<-r.Context().Done()
+	case "Endless":
+		for err := error(nil); err == nil; {
+			_, err = w.Write(make([]byte, 32<<10))
+		}
 	case "HeadThenSilent":
 		_ = rc.Flush()
 		<-r.Context().Done()

@@ -60,6 +60,10 @@ func answer(c net.Conn, r *bufio.Reader, line string, header textproto.MIMEHeade
 			_, _ = io.Copy(io.Discard, r)
 			return
 		}
+		if has("upgrade/endless") {
+			flood(c)
+			return
+		}
 		n, _ := io.Copy(struct{ io.Writer }{c}, r)
 		if has("upgrade/counts") {
 			fmt.Fprintf(c, " (%d bytes, then the end)", n)
@@ -90,9 +94,7 @@ func answer(c net.Conn, r *bufio.Reader, line string, header textproto.MIMEHeade
 		return
 	case has("endless"):
 		fmt.Fprint(c, "HTTP/1.1 200 OK\r\n\r\n")
-		for _, err := c.Write(nil); err == nil; {
-			_, err = c.Write(make([]byte, 64<<10))
-		}
+		flood(c)
 		return
 	case has("late"):
 		// It answers once it has heard the end, if it does.
@@ -107,6 +109,13 @@ func answer(c net.Conn, r *bufio.Reader, line string, header textproto.MIMEHeade
 		return
 	}
 	fmt.Fprintf(c, "HTTP/1.1 %s\r\nContent-Type: text/x-origin\r\n%sContent-Length: %d\r\n\r\n%s", status, more, len(said), said)
+}
+
+// flood sends until nobody takes it.
+func flood(c net.Conn) {
+	for _, err := c.Write(nil); err == nil; {
+		_, err = c.Write(make([]byte, 64<<10))
+	}
 }
 
 // readRequest reads one request by the letter.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/textproto"
 	"regexp"
 	"strings"
 
@@ -95,6 +96,24 @@ func first(s *server, c net.Conn) {
 // sink says nothing, and never ends.
 func sink(s *server, c net.Conn) {
 	_, _ = io.Copy(io.Discard, c)
+	<-s.stopped
+}
+
+// deaf reads the head of a request, upgrades if it is asked to, and reads nothing
+// more.
+func deaf(s *server, c net.Conn) {
+	_ = c.(*net.TCPConn).SetReadBuffer(4 << 10)
+	tp := textproto.NewReader(bufio.NewReader(c))
+	if _, err := tp.ReadLine(); err != nil {
+		return
+	}
+	header, err := tp.ReadMIMEHeader()
+	if err != nil {
+		return
+	}
+	if to := header.Get("Upgrade"); to != "" {
+		fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello ", to)
+	}
 	<-s.stopped
 }
 

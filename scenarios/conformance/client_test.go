@@ -30,7 +30,7 @@ type step struct {
 func verbs() map[string]func(*client, *step) (string, error) {
 	return map[string]func(*client, *step) (string, error){
 		"connect": (*client).connect, "send": (*client).send, "hello": (*client).hello, "receive": (*client).receive, "head": (*client).head,
-		"end": (*client).end, "rest": (*client).rest, "quiet": (*client).quiet, "close": (*client).closeOne, "idle": (*client).idle,
+		"end": (*client).end, "rest": (*client).rest, "quiet": (*client).quiet, "close": (*client).closeOne, "idle": (*client).idle, "flood": (*client).flood,
 		"open": (*client).open, "data": (*client).data, "answer": (*client).answer, "finish": (*client).finish, "reset": (*client).reset,
 		"stop": (*client).stopOne, "start": (*client).startOne, "heard": (*client).heard, "reload": (*client).reload,
 		"until": (*client).until, "times": (*client).times, "say": (*client).say, "hold": (*client).say,

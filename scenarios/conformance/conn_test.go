@@ -93,7 +93,7 @@ func (c *client) dial(s *step) (net.Conn, string, error) {
 }
 
 // connect opens a connection; its first word is a name for it. http2 makes it
-// one of HTTP/2.
+// one of HTTP/2, and deaf one that gives no window back.
 func (c *client) connect(s *step) (string, error) {
 	began := time.Now()
 	k, words, err := c.dial(s)
@@ -101,7 +101,7 @@ func (c *client) connect(s *step) (string, error) {
 		return words, err
 	}
 	c.last = s.word(0)
-	if c.last == "http2" {
+	if c.last == "http2" || c.last == "deaf" {
 		c.last = ""
 	}
 	n := &conn{Conn: k, r: bufio.NewReader(k), told: began}
@@ -110,7 +110,7 @@ func (c *client) connect(s *step) (string, error) {
 	}
 	c.conns[c.last] = n
 	if s.has("http2") {
-		n.two, err = newHTTP2Conn(n)
+		n.two, err = newHTTP2Conn(n, s.has("deaf"))
 	}
 	return words, err
 }
@@ -156,6 +156,22 @@ func (c *client) send(s *step) (string, error) {
 	} else {
 		write()
 	}
+	return "", nil
+}
+
+// flood sends until the connection is closed, while the next steps go on.
+func (c *client) flood(s *step) (string, error) {
+	k, err := c.on(s)
+	if err != nil {
+		return "", err
+	}
+	k.sending.Wait()
+	k.told = time.Now()
+	k.sending.Go(func() {
+		for err := error(nil); err == nil; {
+			_, err = k.Write(make([]byte, 64<<10)) // what comes back tells
+		}
+	})
 	return "", nil
 }
 

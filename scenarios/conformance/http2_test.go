@@ -18,6 +18,7 @@ import (
 // would hide the codes of resets.
 type http2Conn struct {
 	conn    *conn
+	deaf    bool // it gives no window back
 	framer  *http2.Framer
 	write   sync.Mutex
 	encoder *hpack.Encoder
@@ -49,8 +50,8 @@ type http2Stream struct {
 // shownBody is how many bytes of a body a transcript shows.
 const shownBody = 300
 
-func newHTTP2Conn(k *conn) (*http2Conn, error) {
-	h := &http2Conn{conn: k, streams: map[uint32]*http2Stream{}, next: 1, initial: 65535, window: 65535}
+func newHTTP2Conn(k *conn, deaf bool) (*http2Conn, error) {
+	h := &http2Conn{conn: k, deaf: deaf, streams: map[uint32]*http2Stream{}, next: 1, initial: 65535, window: 65535}
 	h.change = sync.NewCond(&h.mu)
 	h.encoder = hpack.NewEncoder(&h.block)
 	h.framer = http2.NewFramer(k, k.r)
@@ -140,7 +141,7 @@ func (h *http2Conn) take(f http2.Frame) func() {
 			s.body = append(s.body, f.Data()[:min(room, n)]...)
 		}
 		s.ended = s.ended || f.StreamEnded()
-		if n := f.Length; n > 0 {
+		if n := f.Length; n > 0 && !h.deaf {
 			return func() {
 				_ = h.framer.WriteWindowUpdate(0, n)
 				if !s.ended {
@@ -265,9 +266,9 @@ func (c *client) data(s *step) (string, error) {
 		room := 0
 		ready := h.wait(10*time.Second, func() bool {
 			room = int(min(h.window, st.window, maxFrame, int64(len(text))))
-			return room > 0 || st.resetBy != ""
+			return room > 0 || st.resetBy != "" || st.ended
 		})
-		if !ready || st.resetBy != "" {
+		if !ready || st.resetBy != "" || st.ended {
 			return "", nil // finish tells how it ended
 		}
 		h.mu.Lock()
