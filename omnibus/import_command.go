@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"kasgen/generator/spec"
 	"kasgen/internal/cli"
 	"kasgen/internal/diag"
+	"kasgen/internal/nginxconf"
 	"kasgen/omnibus/importer"
 )
 
@@ -23,13 +25,20 @@ func Imports(streams cli.IO) []*cobra.Command {
 		Long: `Import reads the settings that Omnibus last worked with, and prints the
 kasgen.yaml that describes them, with the key of gitlab.rb that each field is
 from. What the description does not say the same of is listed on standard error.
-Nothing is changed, and no secret is printed.`,
+Nothing is changed, and no secret is printed.
+
+With --vhost it reads kas's vhosts in a file of nginx's instead, Omnibus's or
+somebody's own, with what the file includes.`,
 		Example: `  kasgen import omnibus > /etc/gitlab/kasgen.yaml
+  kasgen import omnibus --vhost /etc/nginx/sites-enabled/kas --gitlab-url https://gitlab.example.com
   gitlab-ctl show-config | kasgen import omnibus --settings -`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return o.run(streams) },
 	}
 	cmd.Flags().StringVar(&o.settings, "settings", "", "what `gitlab-ctl show-config` printed, or a node's attributes as JSON; - is standard input (default: those of this machine)")
+	cmd.Flags().StringVar(&o.vhost, "vhost", "", "file of nginx's with kas's vhosts, instead of settings")
+	cmd.Flags().StringVar(&o.gitlab, "gitlab-url", "", "GitLab's own URL, which goes with --vhost")
+	cli.CompleteFile(cmd, "vhost", "conf")
 	cmd.Flags().StringVar(&o.root, "root", "/", "folder that stands for the machine")
 	o.format = cli.Text
 	cli.AddFormat(cmd, &o.format, cli.Text, cli.JSON)
@@ -38,6 +47,7 @@ Nothing is changed, and no secret is printed.`,
 
 type importOptions struct {
 	settings, root string
+	vhost, gitlab  string
 	format         cli.Format
 }
 
@@ -49,18 +59,15 @@ type imported struct {
 }
 
 func (o importOptions) run(streams cli.IO) error {
-	r, err := o.read(streams)
-	if err != nil {
-		return cli.Exit{Code: cli.Failure, Err: err}
+	switch {
+	case o.vhost != "" && o.settings != "":
+		return cli.Usage("--vhost reads nginx's files instead of --settings: give one of the two")
+	case (o.vhost == "") != (o.gitlab == ""):
+		return cli.Usage("--vhost and --gitlab-url go together: no vhost says GitLab's URL")
 	}
-	d, err := importer.Describe(func(key ...string) any {
-		if s, ok := r.at(key...).(string); ok {
-			return unmarked(s)
-		}
-		return r.at(key...)
-	})
+	d, err := o.describe(streams)
 	if err != nil {
-		return cli.Exit{Code: cli.Failure, Err: fmt.Errorf("%s: %w", r.File, err)}
+		return cli.Report(streams, cli.Text, err)
 	}
 	text, err := d.YAML()
 	if err != nil {
@@ -81,6 +88,38 @@ func (o importOptions) run(streams cli.IO) error {
 		}
 	}
 	return findings.WriteText(streams.Err)
+}
+
+func (o importOptions) describe(streams cli.IO) (importer.Description, error) {
+	if o.vhost != "" {
+		data, err := os.ReadFile(o.vhost)
+		if err != nil {
+			return importer.Description{}, err
+		}
+		f, err := nginxconf.Parse(o.vhost, data)
+		if err != nil {
+			return importer.Description{}, err
+		}
+		f, found := f.Expand(nginxconf.Source{ReadFile: os.ReadFile, Glob: filepath.Glob})
+		if err := found.Err(); err != nil {
+			return importer.Description{}, err
+		}
+		return importer.DescribeVhost(f, o.gitlab)
+	}
+	r, err := o.read(streams)
+	if err != nil {
+		return importer.Description{}, err
+	}
+	d, err := importer.Describe(func(key ...string) any {
+		if s, ok := r.at(key...).(string); ok {
+			return unmarked(s)
+		}
+		return r.at(key...)
+	})
+	if err != nil {
+		err = fmt.Errorf("%s: %w", r.File, err)
+	}
+	return d, err
 }
 
 func (o importOptions) read(streams cli.IO) (*Resolved, error) {

@@ -49,6 +49,25 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// TestImportVhost reads nginx's files, includes and all.
+func TestImportVhost(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "nginx.conf"), "http { include conf.d/*.conf; }\n")
+	put(t, filepath.Join(dir, "conf.d/kas.conf"), `server { listen 443 ssl; server_name kas.gitlab.example.com; ssl_certificate /c; ssl_certificate_key /k; allow all;
+location / { proxy_pass http://127.0.0.1:8150; } location /gitlab.agent. { grpc_pass 127.0.0.1:8150; } location /k8s-proxy/ { proxy_pass http://127.0.0.1:8154/; } }`)
+	code, out, errs := runImport(t, "--vhost", filepath.Join(dir, "nginx.conf"), "--gitlab-url", "https://gitlab.example.com")
+	if code != cli.Done || !strings.Contains(out, "topology: packaged\n") || !strings.Contains(errs, "conf.d/kas.conf:1: allow all: ") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+	if code, _, errs := runImport(t, "--vhost", filepath.Join(dir, "none.conf"), "--gitlab-url", "https://gitlab.example.com"); code != cli.Failure {
+		t.Errorf("a file that is not there: %d %s", code, errs)
+	}
+	if code, _, errs := runImport(t, "--vhost", "x"); code != cli.Misuse || !strings.Contains(errs, "gitlab-url") {
+		t.Errorf("without GitLab's URL: %d %s", code, errs)
+	}
+}
+
 func runImport(t *testing.T, args ...string) (code int, out, errs string) {
 	t.Helper()
 	var o, e bytes.Buffer

@@ -25,6 +25,7 @@ type Lost struct {
 
 // Description is what came of it.
 type Description struct {
+	Header string  `json:"-"` // first line of the file; empty: that it is Omnibus's settings
 	Fields []Field `json:"-"`
 	Lost   []Lost  `json:"lost"`
 }

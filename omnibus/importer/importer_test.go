@@ -13,6 +13,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"kasgen/generator/spec"
+	"kasgen/internal/nginxconf"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -36,34 +37,65 @@ func TestDescribe(t *testing.T) {
 			if err := json.Unmarshal(archive.Files[0].Data, &tree); err != nil {
 				t.Fatal(err)
 			}
-			got := []txtar.File{archive.Files[0]}
 			d, err := Describe(lookup(tree))
+			described(t, path, archive, d, err)
+		})
+	}
+}
+
+// described holds a description, or why there is none, to the rest of an
+// archive.
+func described(t *testing.T, path string, archive *txtar.Archive, d Description, err error) {
+	t.Helper()
+	got := []txtar.File{archive.Files[0]}
+	if err != nil {
+		got = append(got, txtar.File{Name: "error", Data: []byte(err.Error() + "\n")})
+	} else {
+		text, err := d.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, findings := spec.Read("kasgen.yaml", text, nil)
+		if s == nil {
+			t.Errorf("kasgen does not take it: %v\n%s", findings, text)
+		}
+		var lost strings.Builder
+		for _, l := range d.Lost {
+			fmt.Fprintf(&lost, "%s: %s\n  fix: %s\n", l.Key, l.Why, l.Fix)
+		}
+		got = append(got, txtar.File{Name: "kasgen.yaml", Data: text}, txtar.File{Name: "lost", Data: []byte(lost.String())})
+	}
+	if *update {
+		if err := os.WriteFile(path, txtar.Format(&txtar.Archive{Comment: archive.Comment, Files: got}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(archive.Files, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestDescribeVhost is the same for nginx's files; GitLab's URL is the comment.
+func TestDescribeVhost(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/vhost/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, path := range files {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
+			archive, err := txtar.ParseFile(path)
 			if err != nil {
-				got = append(got, txtar.File{Name: "error", Data: []byte(err.Error() + "\n")})
-			} else {
-				text, err := d.YAML()
-				if err != nil {
-					t.Fatal(err)
-				}
-				s, findings := spec.Read("kasgen.yaml", text, nil)
-				if s == nil {
-					t.Errorf("kasgen does not take it: %v\n%s", findings, text)
-				}
-				var lost strings.Builder
-				for _, l := range d.Lost {
-					fmt.Fprintf(&lost, "%s: %s\n  fix: %s\n", l.Key, l.Why, l.Fix)
-				}
-				got = append(got, txtar.File{Name: "kasgen.yaml", Data: text}, txtar.File{Name: "lost", Data: []byte(lost.String())})
+				t.Fatal(err)
 			}
-			if *update {
-				if err := os.WriteFile(path, txtar.Format(&txtar.Archive{Comment: archive.Comment, Files: got}), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return
+			f, err := nginxconf.Parse("kas.conf", archive.Files[0].Data)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if diff := cmp.Diff(archive.Files, got); diff != "" {
-				t.Error(diff)
-			}
+			d, err := DescribeVhost(f, strings.TrimSpace(string(archive.Comment)))
+			described(t, path, archive, d, err)
 		})
 	}
 }

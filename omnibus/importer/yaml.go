@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"strings"
 
 	"kasgen/internal/commented"
@@ -13,5 +14,6 @@ func (d Description) YAML() ([]byte, error) {
 		fields = append(fields, commented.Field{Path: strings.Split(f.Path, "."), Value: f.Value, Why: f.Why})
 	}
 	text, err := commented.Write(fields)
-	return append([]byte("# What Omnibus runs here, read by kasgen from its resolved settings.\napiVersion: kasgen/v1\n"), text...), err
+	header := cmp.Or(d.Header, "What Omnibus runs here, read by kasgen from its resolved settings.")
+	return append([]byte("# "+header+"\napiVersion: kasgen/v1\n"), text...), err
 }
