@@ -7,37 +7,60 @@ import (
 )
 
 // check probes p until ctx ends. A peer starts up; Fall failures in a row
-// take it down, Rise successes bring it back.
+// take it down, Rise successes bring it back. As HAProxy has it, one that has
+// passed no probe so far is down at the first failure.
 func (s *Server) check(ctx context.Context, pool *Pool, p *peer) {
-	up, streak := true, 0
+	h := p.Check.start()
 	// The first probe comes at once, as HAProxy's does for the first server.
 	for wait := time.Duration(0); sleep(ctx, wait); {
 		err := s.probe(ctx, p)
 		if ctx.Err() != nil {
 			return
 		}
-		if (err == nil) == up {
-			streak = 0
-		} else {
-			streak++
+		was := h.up()
+		if h.saw(err == nil); h.up() != was {
+			pool.setUp(p, h.up())
+			s.log.Warn("server changed", "backend", pool.Name, "server", p.Name, "address", p.Address, "up", h.up(), "error", err)
 		}
-		if needed := p.Check.Fall; up && streak >= needed || !up && streak >= p.Check.Rise {
-			up, streak = !up, 0
-			pool.setUp(p, up)
-			s.log.Warn("server changed", "backend", pool.Name, "server", p.Name, "address", p.Address, "up", up, "error", err)
-		}
-		wait = p.Check.interval(up, streak > 0)
+		wait = h.interval()
 	}
 }
 
-func (c *Check) interval(up, changing bool) time.Duration {
+// health is a peer's as HAProxy counts it: 0 is down, rise+fall-1 is up, and what
+// is between is on its way to the other.
+type health struct {
+	*Check
+	n int
+}
+
+func (c *Check) start() health { return health{c, c.Rise} }
+
+func (h *health) up() bool { return h.n >= h.Rise }
+
+func (h *health) full() int { return h.Rise + h.Fall - 1 }
+
+// saw counts a probe.
+func (h *health) saw(passed bool) {
 	switch {
-	case changing && c.FastInter > 0:
-		return c.FastInter
-	case !up && !changing && c.DownInter > 0:
-		return c.DownInter
+	case passed && h.n+1 >= h.Rise:
+		h.n = h.full()
+	case passed:
+		h.n++
+	case h.n-1 < h.Rise:
+		h.n = 0
 	default:
-		return c.Inter
+		h.n--
+	}
+}
+
+func (h *health) interval() time.Duration {
+	switch {
+	case h.n != 0 && h.n != h.full() && h.FastInter > 0:
+		return h.FastInter
+	case h.n == 0 && h.DownInter > 0:
+		return h.DownInter
+	default:
+		return h.Inter
 	}
 }
 
