@@ -22,7 +22,7 @@ import (
 )
 
 func certsStatus(ctx context.Context, streams cli.IO, dir, moved string, format cli.Format) error {
-	b, err := Read(dir, All, "")
+	b, err := Read(dir, All, Memory) // kas has no part in it
 	if err != nil {
 		return cli.Report(streams, format, err, b.Subjects()...)
 	}

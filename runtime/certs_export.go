@@ -20,7 +20,7 @@ import (
 
 // certsExport writes every pair that the bundle's files name.
 func certsExport(streams cli.IO, dir, to, moved string) error {
-	b, err := Read(dir, All, "")
+	b, err := Read(dir, All, Memory) // kas has no part in it
 	if err != nil {
 		return cli.Report(streams, cli.Text, err, b.Subjects()...)
 	}

@@ -71,7 +71,7 @@ func nothingObtained(dir string) diag.Finding {
 
 // certsObtain obtains what is due, or everything.
 func certsObtain(ctx context.Context, streams cli.IO, dir, moved string, all bool) error {
-	b, err := Read(dir, All, "")
+	b, err := Read(dir, All, Memory) // kas has no part in it
 	if err != nil {
 		return cli.Report(streams, cli.Text, err, b.Subjects()...)
 	}

@@ -34,7 +34,7 @@ const showing = 3 * certs.Interval
 // the CA, to one in this process. It tells what a CA on the internet would
 // find, apart from DNS and firewalls.
 func rehearsal(ctx context.Context, streams cli.IO, dir, moved string) (err error) {
-	b, err := Read(dir, All, "")
+	b, err := Read(dir, All, Memory) // kas has no part in it
 	if err != nil {
 		return cli.Report(streams, cli.Text, err, b.Subjects()...)
 	}
