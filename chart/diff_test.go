@@ -41,6 +41,14 @@ func TestDiff(t *testing.T) {
 		out      []string
 	}{
 		{"without kasgen's values", "", nil, cli.Differences, []string{"- Ingress gitlab-kas\n", "~ ConfigMap gitlab-webservice data.gitlab.yml.erb.production.gitlab_kas.external_url: \"wss://kas.example.com\" -> \"wss://kas.gitlab.example.com\"\n"}},
+		{"without kasgen's values, which are given as well", "", []string{"-f", kas}, cli.Differences, []string{"- Ingress gitlab-kas\n"}},
+		{"people's own stay", "", []string{"-f", write(t, "own.yaml", "global: {hosts: {kas: {name: kas.gitlab.example.com}}}\n"), "--format=json"}, cli.Differences, []string{`[
+  {
+    "object": "Ingress gitlab-kas",
+    "change": "removed"
+  }
+]
+`}},
 		{"a release before", releaseOf(t, "9.9", values), []string{"--against=-"}, cli.Differences, []string{"- Ingress gitlab-kas\n"}},
 		{"a release after", releaseOf(t, "9.9", values, kas), []string{"--against=-"}, cli.Done, nil},
 		{"with the extras", releaseOf(t, "9.9", values, kas), []string{"--against=-", "--extras", "--format=json"}, cli.Differences, []string{`"object": "Deployment kas-edge-edge"`, `"change": "added"`}},

@@ -67,15 +67,14 @@ func apiVersions() []string {
 
 // rendered is a chart with a topology's values.
 type rendered struct {
-	chart     *engine.Chart
-	want      proof.Want
-	generated map[string]any
-	own       map[string]any // people's
-	values    map[string]any // all of them
-	files     []string       // that were looked at
-	objects   []*manifest.Object
-	findings  diag.Findings
-	texts     []engine.File
+	chart    *engine.Chart
+	want     proof.Want
+	own      map[string]any // people's, without what was generated before
+	values   map[string]any // all of them
+	files    []string       // that were looked at
+	objects  []*manifest.Object
+	findings diag.Findings
+	texts    []engine.File
 }
 
 // spec reads the spec, and what follows from it. Findings that fail come without
@@ -124,10 +123,10 @@ func (r *release) render(f *generator.Facts) (*rendered, diag.Findings, error) {
 			return nil, findings, nil
 		}
 		out.findings = append(out.findings, known.Check(all)...)
-		out.generated = all.Tree
 		out.want = r.want(*f, out.findings)
 	}
 	list := []given.Values{all}
+	var own []given.Values
 	for _, name := range r.files {
 		data, err := os.ReadFile(name)
 		if err != nil {
@@ -138,11 +137,16 @@ func (r *release) render(f *generator.Facts) (*rendered, diag.Findings, error) {
 		out.findings = append(out.findings, known.Check(v)...)
 		out.files = append(out.files, name)
 		list = append(list, v)
+		if !values.Generated(data) {
+			own = append(own, v)
+		}
 	}
-	for _, v := range list[1:] {
+	for _, v := range own {
 		out.own = engine.Merge(out.own, v.Tree)
 	}
-	out.values = engine.Merge(all.Tree, out.own)
+	for _, v := range list {
+		out.values = engine.Merge(out.values, v.Tree)
+	}
 	out.findings = append(out.findings, given.Custom(out.values, func(path string) diag.Pos { return list[len(list)-1].Pos(path) })...)
 	if _, err := inventory.ParseVersion(c.Version()); err != nil {
 		return nil, nil, cli.Usage("--chart: %v", err)

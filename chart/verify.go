@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"kasgen/chart/extract"
-	"kasgen/chart/given"
 	"kasgen/chart/manifest"
 	"kasgen/chart/proof"
 	"kasgen/chart/values"
@@ -103,7 +102,7 @@ func (o verifyOptions) run(streams cli.IO) error {
 // nothingElse compares with a render without kasgen's values.
 func (o verifyOptions) nothingElse(r *rendered, after []*manifest.Object, findings diag.Findings) (diag.Findings, error) {
 	var ignored diag.Findings
-	_, before, err := o.objects(r.chart, given.Without(r.values, r.generated), &ignored)
+	_, before, err := o.objects(r.chart, r.own, &ignored)
 	if err != nil || before == nil {
 		return findings, err
 	}

@@ -57,3 +57,19 @@ func TestTopologies(t *testing.T) {
 		}
 	}
 }
+
+// TestOthersBefore: what people have switched on already is nothing that kasgen's
+// values change.
+func TestOthersBefore(t *testing.T) {
+	t.Parallel()
+	for values, want := range map[string]int{
+		"global: {gatewayApi: {enabled: true}}\n": cli.Done,
+		"{}\n": cli.Failure,
+	} {
+		code, out, errs := run(t, "", "verify", "--topology=D", "--extras", "--routes=gateway", "--chart", charttest.Dir(t, "9.9"),
+			"-f", write(t, "base.yaml", base), "-f", write(t, "values.yaml", values))
+		if code != want || strings.Contains(errs, "KAS6124") != (want == cli.Failure) {
+			t.Errorf("%sexit code %d\n%s\n%s", values, code, out, errs)
+		}
+	}
+}

@@ -229,23 +229,3 @@ func mapping(tree map[string]any, path ...string) map[string]any {
 	}
 	return tree
 }
-
-// Without is a tree without the leaves of another one.
-func Without(tree, leaves map[string]any) map[string]any {
-	out := map[string]any{}
-	for k, v := range tree {
-		gone, ok := leaves[k]
-		if !ok {
-			out[k] = v
-			continue
-		}
-		below, isMap := v.(map[string]any)
-		goneBelow, goneMap := gone.(map[string]any)
-		if isMap && goneMap {
-			if rest := Without(below, goneBelow); len(rest) > 0 {
-				out[k] = rest
-			}
-		}
-	}
-	return out
-}

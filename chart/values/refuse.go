@@ -21,6 +21,7 @@ const (
 	CodeExtras  = "KAS6006" // the topology needs objects that the chart has not
 	CodeKASTLS  = "KAS6007" // an edge speaks cleartext to kas
 	CodeGateway = "KAS6008" // this version's route has no time limits
+	CodeKey     = "KAS6009" // this version has no key for what is needed
 )
 
 func (m *making) finding(severity diag.Severity, code, field, what, why, fix string) {

@@ -5,6 +5,7 @@
 package values
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -180,13 +181,25 @@ func (m *making) kas() {
 	}
 }
 
+// title is how a file of values begins that was generated.
+const title = "# Values for GitLab's chart "
+
+// Generated says whether a file of values was written by Make.
+func Generated(data []byte) bool {
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	return bytes.HasPrefix(line, []byte(title)) && bytes.Contains(line, []byte("written by kasgen"))
+}
+
 // write checks each key against the inventory, and writes all of them.
 func (m *making) write() ([]byte, error) {
 	var fields []commented.Field
 	for _, s := range m.list {
-		key, ok := m.keys.Find(strings.Join(s.path, "."))
+		path := strings.Join(s.path, ".")
+		key, ok := m.keys.Find(path)
 		if !ok {
-			return nil, fmt.Errorf("chart %s has no key %s", m.keys.Version, strings.Join(s.path, "."))
+			m.finding(diag.Error, CodeKey, "topology", fmt.Sprintf("chart %s has no key %s, for: %s", m.keys.Version, path, s.why),
+				"Helm would take it in silence, and nothing would come of it", "use a version of the chart that has it, or other --routes")
+			continue
 		}
 		why := s.why
 		if key.Unverified {
@@ -195,10 +208,10 @@ func (m *making) write() ([]byte, error) {
 		fields = append(fields, commented.Field{Path: s.path, Value: s.value, Why: why})
 	}
 	text, err := commented.Write(fields)
-	if err != nil {
+	if err != nil || m.findings.Failed() {
 		return nil, err
 	}
-	head := fmt.Sprintf("# Values for GitLab's chart %s, topology %s, written by kasgen. Change kasgen.yaml and generate again.\n", m.keys.Version, m.Topology.Name)
+	head := fmt.Sprintf(title+"%s, topology %s, written by kasgen. Change kasgen.yaml and generate again.\n", m.keys.Version, m.Topology.Name)
 	if !m.keys.Version.Verified() {
 		head += "# What is known of this version was read and not seen at work: let `kasgen chart verify` look at your chart.\n"
 	}
