@@ -25,6 +25,7 @@ func TestValues(t *testing.T) {
 		{[]string{"--topology=A", "--chart=" + charttest.Dir(t, "9.5"), "--chart-version=9.5"}, cli.Misuse, "", "--chart-version"},
 		{[]string{"--topology=packaged", "--chart-version=9.1", "--routes=gateway"}, cli.Failure, "", "KAS6009"},
 		{[]string{"--topology=A", "--chart=nowhere"}, cli.Failure, "", "nowhere"},
+		{[]string{"--topology=A", "--chart=/"}, cli.Failure, "", "/ is no chart"},
 		{[]string{"--topology=packaged", "--chart-version=9.1", "--agents-websocket=remove"}, cli.Failure, "", "KAS6001"},
 		{[]string{"--topology=A", "--chart-version=9.9", "--kas-kind=embedded"}, cli.Failure, "", "KAS6003"},
 	} {

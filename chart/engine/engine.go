@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +43,9 @@ type File struct {
 
 // Load reads a directory, but what its .helmignore names, or a packaged chart.
 func Load(name string) (*Chart, error) {
+	if err := isChart(name); err != nil {
+		return nil, err
+	}
 	loaded, err := loader.Load(name)
 	if err != nil {
 		return nil, fmt.Errorf("loading the chart %s: %w", name, err)
@@ -51,6 +55,22 @@ func Load(name string) (*Chart, error) {
 		files = append(files, &loader.BufferedFile{Name: f.Name, Data: f.Data})
 	}
 	return load(name, files)
+}
+
+// isChart keeps Helm from reading a directory that is something else, whatever
+// its size, with all that links in it lead to.
+func isChart(name string) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return fmt.Errorf("loading the chart: %w", err)
+	}
+	if !info.IsDir() {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(name, "Chart.yaml")); err != nil {
+		return fmt.Errorf("%s is no chart: %w", name, err)
+	}
+	return nil
 }
 
 // LoadFiles is a chart that is nowhere on disk.
