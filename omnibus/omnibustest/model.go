@@ -3,6 +3,7 @@ package omnibustest
 import (
 	"embed"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -50,7 +51,7 @@ func Model(t testing.TB, root, version, resolved string) {
 	if own["enable"] == true {
 		m.write(conf+"service_conf/gitlab-kas.conf", "gitlab-kas.conf", with(own, map[string]any{"listen_addresses": []string{"*"}, "port": 443, "proxy_protocol": false,
 			"real_ip_trusted_addresses": []string{}, "custom_gitlab_server_config": "", "GRPC": m.pkg.GRPC, "HTTP2": m.pkg.HTTP2Directive, "agent": kas["listen_address"], "api": kas["kubernetes_api_listen_address"],
-			"ssl_protocols": "TLSv1.2 TLSv1.3", "real_ip_header": "", "real_ip_recursive": "",
+			"ssl_certificate": fmt.Sprintf("/etc/gitlab/ssl/%v.crt", own["host"]), "ssl_certificate_key": fmt.Sprintf("/etc/gitlab/ssl/%v.key", own["host"]), "ssl_protocols": "TLSv1.2 TLSv1.3", "real_ip_header": "", "real_ip_recursive": "",
 			"k8s_proxy_connect_timeout": "5", "k8s_proxy_send_timeout": "60", "k8s_proxy_read_timeout": usualRead(m.pkg)}))
 	}
 }
