@@ -225,6 +225,28 @@ func TestFromPackagedToAAndBack(t *testing.T) {
 		t.Errorf("a kasgen.yaml with a fault changed something:\n%s", d)
 	}
 
+	write := func(spec string) { omnibustest.Write(t, m.at("etc/gitlab/kasgen.yaml"), spec) }
+	write(hostSpec + "timeouts: {idle: 3h}\n")
+	for _, command := range []string{"reconfigure --check", "diff"} {
+		if out := m.kasgen(2, append([]string{"omnibus"}, strings.Fields(command)...)...); !strings.Contains(out, "haproxy.cfg") {
+			t.Errorf("%s: %s", command, out)
+		}
+	}
+	if d := cmp.Diff(installed["/etc/gitlab/kasgen/haproxy/haproxy.cfg"], m.tree()["/etc/gitlab/kasgen/haproxy/haproxy.cfg"]); d != "" {
+		t.Errorf("--check or diff has written:\n%s", d)
+	}
+	out = m.kasgen(0, "omnibus", "reconfigure")
+	for _, want := range []string{"haproxy/haproxy.cfg  reload", "agents that reconnect:", "services of systemd are left alone below --root"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in %s", want, out)
+		}
+	}
+	write(hostSpec + "agents: {websocket: remove}\n")
+	if out := m.kasgen(0, "omnibus", "reconfigure"); !strings.Contains(out, "GitLab's kas, by gitlab-ctl reconfigure: gitlab_kas['listen_websocket']") || !strings.Contains(out, "run gitlab-ctl reconfigure") {
+		t.Error(out)
+	}
+	write(hostSpec)
+
 	m.kasgen(0, "omnibus", "uninstall")
 	if d := cmp.Diff(before, m.tree()); d != "" {
 		t.Errorf("after install and uninstall something is different:\n%s", d)
