@@ -67,7 +67,7 @@ func (s *Server) open(ctx context.Context, f *webFrontend, bind webBind, limit c
 	o := httpengine.ServerOptions{
 		Log: s.host.Log, HTTP1: !bind.h2, HTTP2: bind.h2 || f.upgrade || bind.speaks("h2"), Preface: bind.h2 || f.upgrade,
 		// HAProxy holds the PROXY header and the handshake to the client's limit.
-		Handshake: f.client, Header: f.head, Idle: f.idle, Late: ownAnswer(http.StatusRequestTimeout), Refused: refused, HalfClose: true,
+		Handshake: f.client, Header: f.head, Idle: f.idle, Send: f.client, Late: ownAnswer(http.StatusRequestTimeout), Refused: refused, HalfClose: true,
 		MaxHeaderBytes: maxHead, MaxConcurrentStreams: f.streams,
 	}
 	if bind.acceptProxy {

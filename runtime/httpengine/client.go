@@ -15,6 +15,7 @@ import (
 
 	"kasgen/runtime/accept"
 	"kasgen/runtime/relay"
+	"kasgen/runtime/silence"
 	"kasgen/runtime/sniff"
 )
 
@@ -86,7 +87,8 @@ type described struct {
 	one    bool   // HTTP/1.1 is spoken
 	waits  *waits // for the end of a request, where a half-close is no leaving; may be nil
 	refuse func(status int) string
-	told   atomic.Bool // the client has been told instead of net/http, whose reading and writing overlap
+	stuck  *silence.Watch // of HTTP/2 that the client does not take; may be nil
+	told   atomic.Bool    // the client has been told instead of net/http, whose reading and writing overlap
 }
 
 // Read also answers a client whose head is late.
@@ -150,6 +152,7 @@ func (d *described) SetDeadline(t time.Time) error {
 // Close closes the connection.
 func (d *described) Close() error {
 	d.client.begun()
+	d.stuck.Stop()
 	d.waits.close()
 	return d.Conn.Close()
 }

@@ -49,6 +49,9 @@ func (u *Upstream) GRPC(w http.ResponseWriter, r *http.Request, out Outgoing, o 
 		if err == nil {
 			defer conn.release()
 			defer resp.Body.Close()
+			// net/http does not look at the context while the upstream takes no
+			// more of the request.
+			defer context.AfterFunc(ctx, func() { _ = resp.Body.Close() })() // says nothing new
 			s.silent.Start()
 			return s.pass(resp)
 		}

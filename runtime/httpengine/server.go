@@ -41,6 +41,9 @@ type ServerOptions struct {
 	// request, Idle the time between requests, and on HTTP/2 that without a
 	// stream; 0 is no limit.
 	Handshake, Header, Idle time.Duration
+	// Send ends a connection of HTTP/2 whose client has taken nothing for so
+	// long of what there is for it, and at most twice as long; 0 is no limit.
+	Send time.Duration
 	// Late is what a client of HTTP/1.1 is sent, byte for byte, that has begun
 	// no request or not finished its head when Header is over; "" ends it
 	// without a word, as nginx does.
@@ -157,6 +160,7 @@ func (s *Server) put(seen sniff.Protocol, c net.Conn) {
 	}
 	switch {
 	case two && s.options.HTTP2:
+		d.stuck = relay.Stuck(c, s.options.Send, func() { c.Close() })
 		s.queue.Put(d)
 	case s.options.HTTP1:
 		d.one, d.late, d.refuse = true, s.options.Late, s.options.Refused

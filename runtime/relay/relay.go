@@ -85,6 +85,34 @@ func (r *pair) close() {
 	r.server.Close()
 }
 
+// Stuck calls end when for limit the other end of c has taken nothing of what
+// there is for it, and at most twice as long. Nil is no watch: there is no
+// limit, or no TCP connection below c.
+func Stuck(c net.Conn, limit time.Duration, end func()) *silence.Watch {
+	tcp := lowest(c)
+	if tcp == nil {
+		return nil
+	}
+	w := silence.New(limit, end)
+	w.Probe(kernelMoved(tcp))
+	w.Start()
+	return w
+}
+
+// lowest is the TCP connection below c, TLS or not.
+func lowest(c net.Conn) *net.TCPConn {
+	for {
+		switch below := sniff.Below(c).(type) {
+		case *net.TCPConn:
+			return below
+		case interface{ NetConn() net.Conn }:
+			c = below.NetConn()
+		default:
+			return nil
+		}
+	}
+}
+
 // oneWay copies from one connection to another. Between TCP connections io.Copy
 // splices, and the bytes stay out of user space.
 func (r *pair) oneWay(to, from net.Conn, limit time.Duration) {

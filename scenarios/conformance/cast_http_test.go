@@ -64,6 +64,10 @@ func answer(c net.Conn, r *bufio.Reader, line string, header textproto.MIMEHeade
 			flood(c)
 			return
 		}
+		if has("upgrade/hears") {
+			_, _ = io.Copy(io.Discard, r)
+			return
+		}
 		n, _ := io.Copy(struct{ io.Writer }{c}, r)
 		if has("upgrade/counts") {
 			fmt.Fprintf(c, " (%d bytes, then the end)", n)

@@ -132,6 +132,7 @@ func (c *cast) roles() map[string]func(name string) func(*server, net.Conn) {
 		"FIRST":   func(string) func(*server, net.Conn) { return first },
 		"SINK":    func(string) func(*server, net.Conn) { return sink },
 		"GARBAGE": each(garbage),
+		"ENDLESS": each(func(c net.Conn, _ *bufio.Reader) { flood(c) }),
 		"DEAF":    func(string) func(*server, net.Conn) { return deaf },
 		"ORIGIN":  each(origin),
 		"NAMED":   named,

@@ -217,6 +217,10 @@ func (c *client) idle(s *step) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if k := c.conns[c.last]; k != nil && k.two != nil {
+		k.two.reading.Lock()
+		defer k.two.reading.Unlock()
+	}
 	select {
 	case <-time.After(d):
 		return "", nil

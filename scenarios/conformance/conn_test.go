@@ -109,8 +109,12 @@ func (c *client) connect(s *step) (string, error) {
 		old.Close()
 	}
 	c.conns[c.last] = n
-	if s.has("http2") {
-		n.two, err = newHTTP2Conn(n, s.has("deaf"))
+	if !s.has("http2") {
+		return words, nil
+	}
+	window, err := s.number("window", usualWindow)
+	if err == nil {
+		n.two, err = newHTTP2Conn(n, s.has("deaf"), window)
 	}
 	return words, err
 }

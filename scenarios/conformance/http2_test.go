@@ -32,6 +32,8 @@ type http2Conn struct {
 	window  int64 // of the connection
 	goaway  string
 	err     error
+
+	reading sync.Mutex // held while the client does not even read
 }
 
 // http2Stream is what came on one stream.
@@ -47,11 +49,15 @@ type http2Stream struct {
 	told    time.Time // when the client began to say the last thing
 }
 
+// usualWindow is that of a connection and a stream of which nothing is said.
+const usualWindow = 65535
+
 // shownBody is how many bytes of a body a transcript shows.
 const shownBody = 300
 
-func newHTTP2Conn(k *conn, deaf bool) (*http2Conn, error) {
-	h := &http2Conn{conn: k, deaf: deaf, streams: map[uint32]*http2Stream{}, next: 1, initial: 65535, window: 65535}
+// newHTTP2Conn lets bytes come as they are read, or as deaf so many in all.
+func newHTTP2Conn(k *conn, deaf bool, window int) (*http2Conn, error) {
+	h := &http2Conn{conn: k, deaf: deaf, streams: map[uint32]*http2Stream{}, next: 1, initial: usualWindow, window: usualWindow}
 	h.change = sync.NewCond(&h.mu)
 	h.encoder = hpack.NewEncoder(&h.block)
 	h.framer = http2.NewFramer(k, k.r)
@@ -59,7 +65,11 @@ func newHTTP2Conn(k *conn, deaf bool) (*http2Conn, error) {
 	if _, err := io.WriteString(k, http2.ClientPreface); err != nil {
 		return nil, err
 	}
-	if err := h.framer.WriteSettings(); err != nil {
+	err := h.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(window)})
+	if err == nil && window > usualWindow {
+		err = h.framer.WriteWindowUpdate(0, uint32(window-usualWindow))
+	}
+	if err != nil {
 		return nil, err
 	}
 	go h.read()
@@ -69,7 +79,9 @@ func newHTTP2Conn(k *conn, deaf bool) (*http2Conn, error) {
 // read takes frames until the connection ends.
 func (h *http2Conn) read() {
 	for {
+		h.reading.Lock()
 		f, err := h.framer.ReadFrame()
+		h.reading.Unlock()
 		h.mu.Lock()
 		if err != nil {
 			h.err = err

@@ -125,7 +125,7 @@ func (s *Server) options(k *socket) httpengine.ServerOptions {
 	first := k.servers[0].settings
 	o := httpengine.ServerOptions{
 		Log: s.log, HTTP1: true, HTTP2: true,
-		Handshake: first.headerTimeout, Header: first.headerTimeout, Idle: first.keepalive,
+		Handshake: first.headerTimeout, Header: first.headerTimeout, Idle: first.keepalive, Send: first.sendTimeout,
 		MaxHeaderBytes: maxHead, MaxConcurrentStreams: uint32(first.streams), Refused: first.refused,
 	}
 	if k.proxy {
