@@ -84,8 +84,14 @@ func (c *clientSide) trailer(h http.Header) {
 	}
 }
 
-// cut ends the client's stream so that it cannot look complete.
+// cut ends the client's stream so that it cannot look complete. What came until
+// then is passed on first.
 func (c *clientSide) cut() {
+	if c.r.ProtoAtLeast(1, 1) && c.r.ProtoMajor == 1 {
+		c.stuck.Start()
+		_ = c.rc.Flush() // whether the client takes it changes nothing
+		c.stuck.Pause()
+	}
 	_ = c.rc.SetReadDeadline(time.Unix(1, 0)) // net/http waits for the body otherwise
 	if c.r.ProtoMajor == 1 && c.r.ProtoMinor == 0 {
 		// Its end would be that of the answer.

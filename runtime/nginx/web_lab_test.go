@@ -54,16 +54,6 @@ func answerRaw(c net.Conn, r *bufio.Reader, line string, header textproto.MIMEHe
 	has := func(word string) bool { return strings.Contains(line, word) }
 	status, more := "200 OK", ""
 	switch {
-	case has("silent"):
-		io.Copy(io.Discard, r)
-		return
-	case has("hangup"):
-		return
-	case has("garbage"):
-		fmt.Fprint(c, "this is not HTTP\r\n\r\n")
-		return
-	case has("bighead"):
-		more = "X-Big: " + strings.Repeat("x", 5000) + "\r\n"
 	case has("upgrade") && header.Get("Upgrade") != "":
 		fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\nX-Origin: up\r\n\r\nhello ", header.Get("Upgrade"))
 		io.Copy(c, r)
@@ -73,16 +63,6 @@ func answerRaw(c net.Conn, r *bufio.Reader, line string, header textproto.MIMEHe
 		status = rest[:3] + " Whatever"
 	case has("moved"):
 		status, more = "302 Found", "Location: http://"+header.Get("Host")+"/there\r\n"
-	case has("relative"):
-		status, more = "302 Found", "Location: /there\r\n"
-	case has("headers"):
-		more = "Server: origin\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nX-Powered-By: x\r\nX-Accel-Expires: 1\r\nX-Pad: p\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nETag: \"x\"\r\n"
-	case has("chunked"):
-		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(said), said)
-		return
-	case has("broken"):
-		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
-		return
 	}
 	if strings.HasPrefix(line, "HEAD ") || strings.HasPrefix(status, "204") || strings.HasPrefix(status, "304") {
 		fmt.Fprintf(c, "HTTP/1.1 %s\r\n%s\r\n", status, more)
@@ -313,8 +293,6 @@ func over(roots *x509.CertPool, address, name string, two bool) *http.Client {
 // big is a body of n bytes.
 func big(n int) io.Reader { return bytes.NewReader(bytes.Repeat([]byte("x"), n)) }
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
 // chmodUp lets nginx's worker, which is nobody, through to a directory.
 func chmodUp(t testing.TB, dir string) {
 	t.Helper()
@@ -325,44 +303,45 @@ func chmodUp(t testing.TB, dir string) {
 	}
 }
 
-func itoa16(n int) string { return strconv.FormatInt(int64(n), 16) }
-
 func pemDir(pem string) string { return filepath.Dir(pem) }
-
-// broken is an upstream that says 503 to everybody.
-func broken(t testing.TB) string {
-	t.Helper()
-	return serveRaw(t, func(c net.Conn, r *bufio.Reader) {
-		if _, _, _, err := readRequest(r); err == nil {
-			fmt.Fprint(c, "HTTP/1.1 503 No\r\nContent-Length: 6\r\n\r\nbroken")
-		}
-	})
-}
-
-// tlsOrigin is an upstream that speaks TLS and tells the name it was asked by.
-func tlsOrigin(t testing.TB, pem string) string {
-	t.Helper()
-	text, err := os.ReadFile(pem)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := tls.X509KeyPair(text, text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return serveRaw(t, func(c net.Conn, _ *bufio.Reader) {
-		s := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}})
-		defer s.Close()
-		line, _, _, err := readRequest(bufio.NewReader(s))
-		if err != nil {
-			return
-		}
-		said := line + " " + s.ConnectionState().ServerName
-		fmt.Fprintf(s, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(said), said)
-	})
-}
 
 func sorted(lines []string) string {
 	sort.Strings(lines)
 	return strings.Join(lines, "\n")
+}
+
+// get is a plain request.
+func get(target string, header ...string) string {
+	return "GET " + target + " HTTP/1.1\r\nHost: a.example.com\r\n" + lines(header) + "Connection: close\r\n\r\n"
+}
+
+func lines(header []string) string {
+	if len(header) == 0 {
+		return ""
+	}
+	return strings.Join(header, "\r\n") + "\r\n"
+}
+
+// pems are certificates by the name that they are for, and who trusts them.
+func pems(t testing.TB, n int) (replace []string, roots []*x509.CertPool) {
+	t.Helper()
+	for i := range n {
+		pem, pool := balancertest.CombinedPEM(t)
+		chmodUp(t, pemDir(pem))
+		replace, roots = append(replace, fmt.Sprintf("PEM%d", i), pem), append(roots, pool)
+	}
+	return replace, roots
+}
+
+// h2c is a client of HTTP/2 in cleartext.
+func h2c(address string) *http.Client {
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	return &http.Client{Timeout: 8 * time.Second, Transport: &http.Transport{
+		Protocols: p, DisableCompression: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, address)
+		},
+	}}
 }

@@ -129,7 +129,7 @@ func TestOmnibus(t *testing.T) {
 // leaves it open.
 func echo(t *testing.T, c *http.Client, pieces int, wait bool) string {
 	t.Helper()
-	return open(t, c, "https://kas.example.com/gitlab.agent.x/Echo", "kas.example.com").talk(pieces, wait, true)
+	return open(t, c, "https://kas.example.com/gitlab.agent.x/Echo", "kas.example.com").talk(pieces, wait)
 }
 
 // TestOmnibusRequests compares what else the package's vhost does.
