@@ -51,7 +51,7 @@ func TestRun(t *testing.T) {
 		}
 	})
 	front := ""
-	s := scene{"packaged", "packaged", "18.11", ""}
+	s := scene{topology: "packaged", version: "18.11"}
 	root := omnibustest.Machine(t, s.text("tls: {source: developmentCA}\n"), "", s.version, func(moved *spec.Spec) {
 		if err := ports.Move(moved); err != nil {
 			t.Fatal(err)

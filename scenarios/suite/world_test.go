@@ -34,7 +34,7 @@ import (
 // topologies are bundles, and machines with GitLab's Omnibus package (a model of
 // what it writes) with the embedded nginx and with the real one.
 func topologies() []string {
-	return []string{"A", "B", "D", "packaged", "Omnibus, D", "Omnibus, packaged", "Omnibus, D, nginx", "Omnibus, packaged, nginx"}
+	return []string{"A", "B", "D", "packaged", "Omnibus, packaged", "Omnibus, D, nginx", "Omnibus, packaged, nginx"}
 }
 
 // world is a topology that runs with something else in kas's place.
