@@ -227,11 +227,12 @@ func (p *process) stop() error {
 
 // freeAddress is an address of loopback that nobody listens on now. Each has an
 // IP address of its own: two fronts that got the same port would otherwise
-// share it unnoticed, for HAProxy listens with SO_REUSEPORT. All are equally
-// long, as are the ports that the system chooses, so that a transcript's
-// Content-Length does not depend on them.
+// share it unnoticed, for HAProxy listens with SO_REUSEPORT. So does each process
+// that runs these tests at the same time. All are equally long, as are the ports
+// that the system chooses, so that a transcript's Content-Length does not depend
+// on them.
 func freeAddress(n int) (string, error) {
-	ip := net.IPv4(127, byte(100+n/22500%150), byte(100+n/150%150), byte(100+n%150))
+	ip := net.IPv4(127, byte(100+os.Getpid()%150), byte(100+n/150%150), byte(100+n%150))
 	l, err := net.Listen("tcp", net.JoinHostPort(ip.String(), "0"))
 	if err != nil {
 		return "", fmt.Errorf("looking for a free address: %w", err)
