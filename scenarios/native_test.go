@@ -4,7 +4,12 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,4 +139,72 @@ func TestNativeDrain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNativeDies kills a real program below `kasgen run`, which ends, says whose
+// end it was and what was printed last, and leaves nobody behind.
+func TestNativeDies(t *testing.T) {
+	t.Parallel()
+	for name, n := range natives {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := nativeBundle(t, n.text+"tls: {source: developmentCA}\n")
+			errs := new(log)
+			streams := cli.IO{Out: new(log), Err: errs}
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			defer stop()
+			code := make(chan int, 1)
+			go func() {
+				code <- cli.Run(ctx, cli.Root(streams, kasgenruntime.Commands(streams)...), []string{"run", dir, "--front=native"})
+			}()
+			file := filepath.Join(dir, n.file)
+			var programs []int
+			for len(programs) == 0 || !strings.Contains(errs.String(), "msg=listening file=") {
+				select {
+				case c := <-code:
+					t.Fatalf("exit code %d\n%s", c, errs.String())
+				case <-time.After(20 * time.Millisecond):
+					programs = reading(t, file)
+				}
+			}
+			if err := syscall.Kill(slices.Min(programs), syscall.SIGKILL); err != nil { // the first process of it
+				t.Error(err)
+				stop()
+			}
+			if c := <-code; c != cli.Failure || ctx.Err() != nil {
+				t.Errorf("exit code %d, %v", c, ctx.Err())
+			}
+			program := filepath.Base(filepath.Dir(n.file))
+			if want := program + " with " + file + " has ended by itself: signal: killed"; !strings.Contains(errs.String(), want) {
+				t.Errorf("it does not say %q:\n%s", want, errs.String())
+			}
+			if left := reading(t, dir); len(left) > 0 {
+				t.Errorf("processes %v go on", left)
+			}
+		})
+	}
+}
+
+// reading are this process's children, and theirs, that were started with a path.
+func reading(t *testing.T, path string) []int {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for _, p := range paths {
+		line, err := os.ReadFile(p) // it may have ended
+		if err != nil || !bytes.Contains(line, []byte(path)) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(p)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pid != os.Getpid() {
+			found = append(found, pid)
+		}
+	}
+	return found
 }
