@@ -133,7 +133,8 @@ func (f *nativeFront) succeeded() bool {
 // Serve implements server.
 func (f *nativeFront) Serve(ctx context.Context) error {
 	if f.again {
-		if err := f.process.Reload(ctx); err != nil {
+		// A stop meanwhile ends the check of the file, which says nothing of it.
+		if err := f.process.Reload(ctx); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
