@@ -3,6 +3,7 @@ package chart_test
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,7 +12,6 @@ import (
 	"kasgen/chart/charttest"
 	"kasgen/internal/cli"
 	"kasgen/runtime"
-	"kasgen/scenarios"
 )
 
 // TestExtractedRuns takes the files out of every version's rendered objects and
@@ -21,23 +21,24 @@ func TestExtractedRuns(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not with -short: it runs every operation through every topology and version")
 	}
+	kasgen := built(t)
 	for _, version := range charttest.Versions() {
 		for _, topology := range []string{"packaged", "A", "B", "D"} {
 			t.Run(version+"-"+topology, func(t *testing.T) {
 				t.Parallel()
-				runs(t, version, topology, "keep")
+				runs(t, kasgen, version, topology, "keep")
 			})
 		}
 	}
 	for _, topology := range []string{"packaged", "A", "B", "D"} {
 		t.Run("9.9-"+topology+"-grpc-only", func(t *testing.T) {
 			t.Parallel()
-			runs(t, "9.9", topology, "remove")
+			runs(t, kasgen, "9.9", topology, "remove")
 		})
 	}
 }
 
-func runs(t *testing.T, version, topology, agents string) {
+func runs(t *testing.T, kasgen, version, topology, agents string) {
 	t.Helper()
 	dir := t.TempDir()
 	values, bundle := filepath.Join(dir, "values.yaml"), filepath.Join(dir, "bundle")
@@ -50,15 +51,26 @@ func runs(t *testing.T, version, topology, agents string) {
 	}
 	for _, args := range [][]string{args, {"demo", "--bundle", bundle, "--once", "--registry=memory"}} {
 		var out, errs bytes.Buffer
-		streams := cli.IO{In: strings.NewReader(""), Out: &out, Err: &errs}
-		root := cli.Root(streams, append(chart.Commands(streams), scenarios.Commands(streams)...)...)
-		if code := cli.Run(t.Context(), root, args); code != cli.Done {
-			t.Fatalf("%v: %d\n%s\n%s", args, code, out.String(), errs.String())
+		cmd := exec.CommandContext(t.Context(), kasgen, args...)
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("%v: %v\n%s\n%s", args, err, out.String(), errs.String())
 		}
 		if args[0] == "demo" && !strings.Contains(out.String(), " 0 fail") {
 			t.Error(out.String())
 		}
 	}
+}
+
+// built is the program as users have it. A demo is a process of its own: what
+// Kubernetes' library logs is one for all of it.
+func built(t *testing.T) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "kasgen")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", to, "kasgen").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return to
 }
 
 // TestPodsFiles has the runtime look at what the edge's pod has mounted, as the

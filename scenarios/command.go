@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
@@ -85,6 +87,7 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 	if o.bundle != "" && (o.from.Given() || o.tls != "") {
 		return cli.Usage("--bundle runs a bundle as it is: a spec's file, flags and variables would have no effect")
 	}
+	streams.Err = &inTurn{w: streams.Err}
 	say := func(format string, args ...any) { fmt.Fprintf(streams.Err, format+"\n", args...) }
 	dir, err := os.MkdirTemp("", "kasgen-demo-")
 	if err != nil {
@@ -159,6 +162,19 @@ func runDemo(ctx context.Context, streams cli.IO, o demoOptions) (err error) {
 		return cli.Exit{Code: cli.Failure, Err: err}
 	}
 	return nil
+}
+
+// inTurn is what several write to at once: the lab's listeners tell of themselves
+// whenever somebody comes.
+type inTurn struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (t *inTurn) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.w.Write(p)
 }
 
 // closing adds the fault of an end to err. Where there is none, err stays the
