@@ -132,7 +132,9 @@ func (a *apart) reload(r *runtime.Running, h *host.Host, role runtime.Role) runt
 func (a *apart) await(before *x509.Certificate) *x509.Certificate {
 	a.t.Helper()
 	last := error(nil)
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // between two looks
+	// A balancer that started first has found the edge down, so that the first
+	// challenge fails; the next attempt is a minute later.
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // between two looks
 		c, err := tls.Dial("tcp", a.spec.LoadBalancer.Listen[0], &tls.Config{ServerName: "kas.example.com", RootCAs: a.ca.Roots(), MinVersion: tls.VersionTLS12})
 		if last = err; err != nil {
 			continue

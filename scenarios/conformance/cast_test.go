@@ -49,6 +49,13 @@ func (s *server) start() error {
 	return nil
 }
 
+// at is where it listens, or did.
+func (s *server) at() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.address
+}
+
 // stop ends the listener and everything on it.
 func (s *server) stop() {
 	s.mu.Lock()

@@ -130,7 +130,7 @@ func (s *stage) word(word string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return up.address, nil
+	return up.at(), nil
 }
 
 // reload gives the front the file that is next.
@@ -163,7 +163,7 @@ func (s *stage) neutral(text string) string {
 		words[":"+port], words[host] = ":"+word, word
 	}
 	for word, up := range s.cast.who {
-		words[up.address] = word
+		words[up.at()] = word
 	}
 	for from := range words {
 		pairs = append(pairs, from)

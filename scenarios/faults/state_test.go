@@ -54,6 +54,7 @@ func (w *world) ports(t *testing.T) *strings.Replacer {
 // otherName has the development CA issue for somebody else.
 func otherName(t *testing.T, w *world) {
 	t.Helper()
+	authority(t, filepath.Join(w.state, "tls/ca.crt"))
 	if _, err := state.Ensure([]state.Item{
 		{Path: filepath.Join(w.state, "tls/ca.crt"), Kind: state.CA},
 		{Path: filepath.Join(w.state, "tls/kas.crt"), Kind: state.Certificate, Names: []string{"gitlab.example.com"}},
@@ -74,12 +75,37 @@ func expired(t *testing.T, w *world) {
 	issue(t, filepath.Join(w.state, "tls/ca.crt"), filepath.Join(w.state, "tls/kas.crt"), -time.Minute)
 }
 
+// authority makes a CA of somebody's: what our own has issued, a start puts right.
+func authority(t *testing.T, file string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "A CA of somebody's"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour * 24 * 60), NotAfter: time.Now().Add(time.Hour * 24 * 365), KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, block := range map[string]*pem.Block{file: {Type: "CERTIFICATE", Bytes: der}, state.KeyPath(file): {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // issue makes a CA, where there is none, and a certificate for kas's names.
 func issue(t *testing.T, caFile, file string, left time.Duration) {
 	t.Helper()
-	if _, err := state.Ensure([]state.Item{{Path: caFile, Kind: state.CA}}); err != nil {
-		t.Fatal(err)
-	}
+	authority(t, caFile)
 	der := func(path string) []byte {
 		data, err := os.ReadFile(path)
 		if err != nil {
