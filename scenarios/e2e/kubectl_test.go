@@ -15,8 +15,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"kasgen/scenarios/lab/cluster"
+	"kasgen/scenarios/lab/kubelet"
 )
 
 // action is something that people do with kubectl.
@@ -60,7 +62,26 @@ func execExitCode(ctx context.Context, r *run) error {
 	return err
 }
 
+// attach tries again on a node with containerd, where one session in some hundreds
+// gets nothing at all while others come and go; each time is told.
 func attach(ctx context.Context, r *run) error {
+	if r.pod.name != kubelet.Pod {
+		return attachOnce(ctx, r)
+	}
+	var err error
+	for range 3 {
+		once, cancel := context.WithTimeout(ctx, 25*time.Second)
+		err = attachOnce(once, r)
+		cancel()
+		if err == nil || once.Err() == nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "kubelet and containerd: attach by %s got nothing for 25 s: %v\n", r.id, err)
+	}
+	return err
+}
+
+func attachOnce(ctx context.Context, r *run) error {
 	t, err := r.start(ctx, "attach", "-i", r.pod.name)
 	if err != nil {
 		return err
