@@ -72,8 +72,9 @@ func attach(ctx context.Context, r *run) error {
 	for range 3 {
 		once, cancel := context.WithTimeout(ctx, 25*time.Second)
 		err = attachOnce(once, r)
+		late := once.Err() != nil
 		cancel()
-		if err == nil || once.Err() == nil {
+		if err == nil || !late {
 			return err
 		}
 		fmt.Fprintf(os.Stderr, "kubelet and containerd: attach by %s got nothing for 25 s: %v\n", r.id, err)
