@@ -25,10 +25,19 @@ type Guard struct {
 	scan    scanner
 	fault   *Fault
 	refusal Refusal
+	heads   HeadReader // may be nil
 }
 
+// HeadReader is a connection below a Guard that hears of each head of a request
+// that has been read from it, which is before a handler has the request.
+type HeadReader interface{ HeadRead() }
+
 // NewGuard checks what is read from c.
-func NewGuard(c net.Conn) *Guard { return &Guard{Conn: c, refusal: plain} }
+func NewGuard(c net.Conn) *Guard {
+	g := &Guard{Conn: c, refusal: plain}
+	g.heads, _ = c.(HeadReader)
+	return g
+}
 
 // Fault is why a request was refused.
 type Fault struct{ Reason string }
@@ -46,7 +55,13 @@ func (g *Guard) Read(p []byte) (int, error) {
 	}
 	n, err := g.Conn.Read(p)
 	if n > 0 {
-		if fault := g.scan.feed(p[:n]); fault != nil {
+		fault := g.scan.feed(p[:n])
+		for ; g.scan.heads > 0; g.scan.heads-- {
+			if g.heads != nil {
+				g.heads.HeadRead()
+			}
+		}
+		if fault != nil {
 			g.fault = fault
 			// The lines before the faulty one go through: the server answers
 			// only to what it has begun to read.
@@ -130,6 +145,7 @@ type scanner struct {
 	line  []byte // the beginning of a line that went on beyond a read
 	long  bool   // line was cut at maxLine
 
+	heads             int // that have ended and are not told of
 	lines             int // of the head so far
 	length            string
 	coding, hasLength bool
@@ -187,7 +203,7 @@ func (s *scanner) keep(p []byte) {
 }
 
 func (s *scanner) reset() {
-	*s = scanner{line: s.line[:0]}
+	*s = scanner{line: s.line[:0], heads: s.heads}
 }
 
 // one takes a whole line without its end.
@@ -296,6 +312,7 @@ func (s *scanner) endOfHead() *Fault {
 	if s.coding && s.hasLength {
 		return &Fault{"the request has both Content-Length and Transfer-Encoding (RFC 9112, section 6.1)"}
 	}
+	s.heads++
 	switch {
 	case s.upgrade:
 		// Either a 101 follows, and then these are no requests any more, or the

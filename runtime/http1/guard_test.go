@@ -166,3 +166,52 @@ func TestFaultWaitsForTheRequestBefore(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// heads counts what a Guard tells the connection below it.
+type heads struct {
+	net.Conn
+	n int
+}
+
+func (h *heads) HeadRead() { h.n++ }
+
+// TestHeadRead tells of each head once it is whole, whatever pieces it came in
+// and whatever follows it.
+func TestHeadRead(t *testing.T) {
+	t.Parallel()
+	const get, put = "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n"
+	for sent, want := range map[string]int{
+		"":                       0,
+		get[:len(get)-1]:         0,
+		get:                      1,
+		get + get + get[:9]:      2,
+		put:                      1,
+		put + "abc" + get:        2,
+		put + "ab":               1,
+		get + "Host : x\r\n\r\n": 2,
+		"GET / HTTP/1.1\r\nUpgrade: x\r\n\r\nabc\r\n\r\n":                                       1,
+		"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n" + get:         2,
+		"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n" + get:       0,
+		"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n": 1,
+	} {
+		for _, size := range []int{1, 7, 4096} {
+			here, there := net.Pipe()
+			go func() {
+				_, _ = io.WriteString(there, sent) // the test looks at what came of it
+				there.Close()
+			}()
+			h := &heads{Conn: here}
+			g := NewGuard(h)
+			p := make([]byte, size)
+			for {
+				if _, err := g.Read(p); err != nil {
+					break
+				}
+			}
+			here.Close()
+			if h.n != want {
+				t.Errorf("%q in pieces of %d: %d heads, want %d", sent, size, h.n, want)
+			}
+		}
+	}
+}

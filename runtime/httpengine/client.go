@@ -137,6 +137,9 @@ func (d *described) refusal(p []byte) string {
 	return d.refuse(status)
 }
 
+// HeadRead hears that the head of a request is complete.
+func (d *described) HeadRead() { d.client.head.read() }
+
 // SetReadDeadline and SetDeadline also wake who waits.
 func (d *described) SetReadDeadline(t time.Time) error {
 	d.waits.deadline(t)

@@ -16,13 +16,21 @@ import (
 type headClock struct {
 	mu       sync.Mutex
 	begun    bool // of the next head there are bytes
+	heads    int  // that have been read and that no handler has yet
 	handlers int  // at most 1 on HTTP/1.1
+}
+
+func (h *headClock) read() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.heads++
 }
 
 func (h *headClock) enter() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.begun = false
+	h.heads--
 	h.handlers++
 }
 
@@ -32,11 +40,11 @@ func (h *headClock) leave() {
 	h.handlers--
 }
 
-// serving tells whether a request is being answered.
+// serving tells whether a request is being answered, or is about to be.
 func (h *headClock) serving() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.handlers > 0
+	return h.handlers > 0 || h.heads > 0
 }
 
 // reading tells whether a head has begun that no handler has.
