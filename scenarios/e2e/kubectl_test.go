@@ -15,10 +15,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"time"
 
 	"kasgen/scenarios/lab/cluster"
-	"kasgen/scenarios/lab/kubelet"
 )
 
 // action is something that people do with kubectl.
@@ -62,39 +60,26 @@ func execExitCode(ctx context.Context, r *run) error {
 	return err
 }
 
-// attach tries again on a node with containerd, where one session in some hundreds
-// gets nothing at all while others come and go; each time is told.
+// attach types once it has seen output. containerd takes what is typed before it
+// joins the output, with and without kas in between: what the container answers
+// meanwhile is nobody's.
 func attach(ctx context.Context, r *run) error {
-	if r.pod.name != kubelet.Pod {
-		return attachOnce(ctx, r)
-	}
-	var err error
-	for range 3 {
-		once, cancel := context.WithTimeout(ctx, 25*time.Second)
-		err = attachOnce(once, r)
-		late := once.Err() != nil
-		cancel()
-		if err == nil || !late {
-			return err
-		}
-		fmt.Fprintf(os.Stderr, "kubelet and containerd: attach by %s got nothing for 25 s: %v\n", r.id, err)
-	}
-	return err
-}
-
-func attachOnce(ctx context.Context, r *run) error {
 	t, err := r.start(ctx, "attach", "-i", r.pod.name)
 	if err != nil {
 		return err
 	}
 	defer t.kill()
+	ticks := func(s string) bool { return strings.HasPrefix(s, "tick ") }
+	if _, err := t.until(ticks); err != nil {
+		return err
+	}
 	if _, err := io.WriteString(t.stdin, r.id+"\n"); err != nil {
 		return err
 	}
 	if _, err := t.until(func(s string) bool { return s == "echo "+r.id }); err != nil {
 		return err
 	}
-	_, err = t.until(func(s string) bool { return strings.HasPrefix(s, "tick ") })
+	_, err = t.until(ticks)
 	return err
 }
 

@@ -51,11 +51,5 @@ func testKubelet(t *testing.T, s *apiserver.Server, worlds []*world, kubectls []
 			t.Error(err)
 		}
 	}()
-	var some []*world
-	for _, w := range worlds {
-		if w.front == embedded {
-			some = append(some, w)
-		}
-	}
-	testKubectl(t, s, "kubelet and containerd", all("kasgen-contained", pod{kubelet.Pod, n.Port}, some, kubectls))
+	testKubectl(t, s, "kubelet and containerd", all("kasgen-contained", pod{kubelet.Pod, n.Port}, worlds, kubectls))
 }

@@ -68,6 +68,7 @@ type talk struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser // stays open
 	lines  *bufio.Reader
+	read   int // lines
 	stderr bytes.Buffer
 }
 
@@ -93,8 +94,9 @@ func (t *talk) line() (string, error) {
 	line, err := t.lines.ReadString('\n')
 	if err != nil {
 		t.kill()
-		return "", fmt.Errorf("reading from kubectl: %w after %q: %s", err, line, t.stderr.String())
+		return "", fmt.Errorf("reading from kubectl: %w after %d lines and %q: %s", err, t.read, line, t.stderr.String())
 	}
+	t.read++
 	return strings.TrimSuffix(line, "\n"), nil
 }
 
