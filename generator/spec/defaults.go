@@ -42,7 +42,7 @@ func Default() Spec {
 			Balance:             LeastConn, // connections last for hours, so taking turns leaves a restarted node empty
 			MaxConnections:      20000,     // 10,000 agents and as many clients; HAProxy holds an idle one in 18 KiB
 			ShareWithGitLab:     Share{Address: "127.0.0.1:8443", Vhosts: "127.0.0.1:9443"},
-			HealthCheck:         HealthCheck{Interval: Duration(5 * time.Second), Fall: 3, Rise: 2}, // out after 15 s, as long as agentk waits before it tries again
+			HealthCheck:         HealthCheck{Interval: Duration(5 * time.Second), Fall: 3, Rise: 2}, // out well before agentk tries again, after 15 s
 		},
 		GRPCBalancer: GRPCBalancer{AcceptProxyProtocol: ProxyNone},
 		Edge:         Edge{Listen: "127.0.0.1:9443"}, // behind a balancer on the same machine

@@ -105,11 +105,20 @@ func binds(listen []string, acceptProxy bool, tls *topology.TLS, proto string) [
 	return lines
 }
 
+// recheck is the pause between two checks of a server that is not wholly up. One
+// failure takes a server down that HAProxy has not seen up before, so where both
+// start with the machine, who is later would else be out for two intervals.
+const recheck = time.Second
+
 // servers are a backend's server lines without the keyword.
 func servers(b topology.Backend, proto string) []string {
 	options := proto
 	if c := b.Check; c != nil {
-		options += fmt.Sprintf(" check inter %s fall %d rise %d", target.Duration(c.Interval), c.Fall, c.Rise)
+		options += " check inter " + target.Duration(c.Interval)
+		if c.Interval > recheck {
+			options += fmt.Sprintf(" fastinter %[1]s downinter %[1]s", target.Duration(recheck))
+		}
+		options += fmt.Sprintf(" fall %d rise %d", c.Fall, c.Rise)
 	}
 	switch b.ProxyHeader {
 	case topology.HeaderV1:
