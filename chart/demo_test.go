@@ -3,7 +3,6 @@ package chart_test
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"kasgen/chart"
 	"kasgen/chart/charttest"
 	"kasgen/internal/cli"
+	"kasgen/internal/cli/clitest"
 	"kasgen/runtime"
 )
 
@@ -21,7 +21,7 @@ func TestExtractedRuns(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not with -short: it runs every operation through every topology and version")
 	}
-	kasgen := built(t)
+	kasgen := clitest.Build(t)
 	for _, version := range charttest.Versions() {
 		for _, topology := range []string{"packaged", "A", "B", "D"} {
 			t.Run(version+"-"+topology, func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestExtractedRuns(t *testing.T) {
 	}
 }
 
-func runs(t *testing.T, kasgen, version, topology, agents string) {
+func runs(t *testing.T, kasgen clitest.Program, version, topology, agents string) {
 	t.Helper()
 	dir := t.TempDir()
 	values, bundle := filepath.Join(dir, "values.yaml"), filepath.Join(dir, "bundle")
@@ -50,27 +50,14 @@ func runs(t *testing.T, kasgen, version, topology, agents string) {
 		args = append(args, "--extras", "--issuer=letsencrypt")
 	}
 	for _, args := range [][]string{args, {"demo", "--bundle", bundle, "--once", "--registry=memory"}} {
-		var out, errs bytes.Buffer
-		cmd := exec.CommandContext(t.Context(), kasgen, args...)
-		cmd.Stdout, cmd.Stderr = &out, &errs
-		if err := cmd.Run(); err != nil {
-			t.Fatalf("%v: %v\n%s\n%s", args, err, out.String(), errs.String())
+		out, errs, code := kasgen.Run(t, args...)
+		if code != cli.Done {
+			t.Fatalf("%v: exit code %d\n%s\n%s", args, code, out, errs)
 		}
-		if args[0] == "demo" && !strings.Contains(out.String(), " 0 fail") {
-			t.Error(out.String())
+		if args[0] == "demo" && !strings.Contains(out, " 0 fail") {
+			t.Error(out)
 		}
 	}
-}
-
-// built is the program as users have it. A demo is a process of its own: what
-// Kubernetes' library logs is one for all of it.
-func built(t *testing.T) string {
-	t.Helper()
-	to := filepath.Join(t.TempDir(), "kasgen")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", to, "kasgen").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return to
 }
 
 // TestPodsFiles has the runtime look at what the edge's pod has mounted, as the

@@ -1,44 +1,20 @@
 package scenarios
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"kasgen/generator"
 	"kasgen/generator/spec"
-	"kasgen/internal/cli"
 	"kasgen/runtime"
 	"kasgen/scenarios/lab"
 	"kasgen/scenarios/operation"
 )
-
-// TestDemoACME passes the tables with a certificate of Pebble's at the front.
-// The clients trust no other CA.
-func TestDemoACME(t *testing.T) { // not parallel: it is a load by itself
-	for topology, want := range map[string]string{
-		"A": "32 cells: 32 pass, 0 fail, 0 refused, 0 skip",
-		"B": "32 cells: 32 pass, 0 fail, 0 refused, 0 skip",
-		"D": "32 cells: 20 pass, 0 fail, 12 refused, 0 skip",
-	} {
-		var out bytes.Buffer
-		errs := new(log)
-		streams := cli.IO{Out: &out, Err: errs}
-		code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), []string{"demo", "--topology=" + topology, "--tls=acme", "--once"})
-		if code != cli.Done || !strings.Contains(out.String(), want) {
-			t.Errorf("%s: exit code %d\n%s%s", topology, code, errs.String(), out.String())
-		}
-		if !regexp.MustCompile(`front's certificate for kas\.example\.com.* is of Pebble Intermediate CA`).MatchString(errs.String()) {
-			t.Errorf("%s: no word of the certificate\n%s", topology, errs.String())
-		}
-	}
-}
 
 // TestRenewal obtains certificates through every front and obtains them anew
 // three times, while a command runs through each agent.

@@ -1,65 +1,74 @@
 package scenarios
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"kasgen/internal/cli"
+	"kasgen/internal/cli/clitest"
 	"kasgen/runtime/balancer/balancertest"
 )
 
-// TestDemo is the command as a user runs it: 32 cells, each seen at the API
-// server over the transport that it asked for, or refused with advice where
-// the topology says so.
-func TestDemo(t *testing.T) { //nolint:paralleltest // each is a load by itself
-	for _, topology := range []string{"A", "B", "D", "packaged"} {
-		t.Run(topology, func(t *testing.T) { demoCells(t, topology, "--topology="+topology) })
-	}
-}
-
-// TestDemoNative is the same with the real nginx and HAProxy before it.
-func TestDemoNative(t *testing.T) { //nolint:paralleltest // each is a load by itself
-	balancertest.Native(t, "haproxy")
-	balancertest.Native(t, "nginx")
-	for _, tt := range []struct{ name, topology, kind string }{
-		{"A with HAProxy", "A", "haproxy"},
-		{"A with nginx", "A", "nginx-stream"},
-		{"B", "B", ""},
-		{"D", "D", ""},
-		{"packaged", "packaged", ""},
+// TestDemo is the command as a user runs it, the program itself: 32 cells, each
+// seen at the API server over the transport that it asked for, or refused with
+// advice where the topology says so. Once with the embedded nginx and HAProxy in
+// front, once with the real ones, and once with certificates of Pebble's, whose
+// CA is the only one that the clients trust.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	kasgen := clitest.Build(t)
+	for _, tt := range []struct {
+		name, topology string
+		args           []string
+	}{
+		{"A", "A", nil},
+		{"B", "B", nil},
+		{"D", "D", nil},
+		{"packaged", "packaged", nil},
+		{"native A with HAProxy", "A", []string{"--front=native", "--load-balancer-kind=haproxy"}},
+		{"native A with nginx", "A", []string{"--front=native", "--load-balancer-kind=nginx-stream"}},
+		{"native B", "B", []string{"--front=native"}},
+		{"native D", "D", []string{"--front=native"}},
+		{"native packaged", "packaged", []string{"--front=native"}},
+		{"ACME A", "A", []string{"--tls=acme"}},
+		{"ACME B", "B", []string{"--tls=acme"}},
+		{"ACME D", "D", []string{"--tls=acme"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			args := []string{"--front=native", "--topology=" + tt.topology}
-			if tt.kind != "" {
-				args = append(args, "--load-balancer-kind="+tt.kind)
+			t.Parallel()
+			if strings.HasPrefix(tt.name, "native") {
+				balancertest.Native(t, "haproxy")
+				balancertest.Native(t, "nginx")
 			}
-			demoCells(t, tt.topology, args...)
+			errs := demoCells(t, kasgen, tt.topology, tt.args...)
+			issued := regexp.MustCompile(`front's certificate for kas\.example\.com.* is of Pebble Intermediate CA`).MatchString(errs)
+			if acme := strings.HasPrefix(tt.name, "ACME"); issued != acme {
+				t.Errorf("of Pebble's certificate there is a word: %t, want %t\n%s", issued, acme, errs)
+			}
 		})
 	}
 }
 
-// demoCells runs the demo and holds it to what the topology promises.
-func demoCells(t *testing.T, topology string, args ...string) {
+// demoCells runs the demo, holds it to what the topology promises, and returns
+// what it said.
+func demoCells(t *testing.T, kasgen clitest.Program, topology string, args ...string) string {
 	t.Helper()
 	spdy := "SPDY/3.1 pass"
 	if topology == "D" {
 		spdy = "refused"
 	}
-	var out bytes.Buffer
-	errs := new(log)
-	streams := cli.IO{Out: &out, Err: errs}
-	code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), append([]string{"demo", "--once", "--format=json"}, args...))
+	out, errs, code := kasgen.Run(t, append([]string{"demo", "--once", "--format=json", "--topology=" + topology}, args...)...)
 	if code != cli.Done {
-		t.Errorf("exit code %d\n%s", code, errs.String())
+		t.Errorf("exit code %d\n%s", code, errs)
 	}
 	var got result
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
-		t.Fatalf("%v\n%s", err, out.String())
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 	seen := map[string]string{}
 	for _, c := range got.Cells {
@@ -82,4 +91,5 @@ func demoCells(t *testing.T, topology string, args ...string) {
 	if diff := cmp.Diff(want, seen); diff != "" || len(got.Cells) != 32 || got.Topology != topology {
 		t.Errorf("%s, %d cells (-want +got):\n%s", got.Topology, len(got.Cells), diff)
 	}
+	return errs
 }

@@ -6,50 +6,91 @@ import (
 	"testing"
 
 	"kasgen/internal/cli"
+	"kasgen/internal/cli/clitest"
 	"kasgen/runtime"
 	"kasgen/runtime/balancer/balancertest"
+	"kasgen/scenarios/rollout"
 	"kasgen/scenarios/scenario"
 )
 
 // TestScenarios is the command with everything that it has: the whole matrix,
 // each cell as its file expects, and rollouts that nobody notices.
-func TestScenarios(t *testing.T) { //nolint:paralleltest // each is a load by itself
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	kasgen := clitest.Build(t)
 	all, ways, err := readScenarios()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, front := range []string{"embedded", "native"} {
 		t.Run(front, func(t *testing.T) {
+			t.Parallel()
 			if front == string(runtime.Native) {
 				balancertest.Native(t, "nginx")
 				balancertest.Native(t, "haproxy")
 			}
-			var out bytes.Buffer
-			errs := new(log)
-			streams := cli.IO{Out: &out, Err: errs}
-			code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), []string{"scenario", "run", "--format=json", "--front=" + front})
+			out, errs, code := kasgen.Run(t, "scenario", "run", "--format=json", "--front="+front)
 			var got scenarioResult
-			if err := json.Unmarshal(out.Bytes(), &got); err != nil {
-				t.Fatalf("%v\n%s\n%s", err, out.String(), errs.String())
+			if err := json.Unmarshal([]byte(out), &got); err != nil {
+				t.Fatalf("%v\n%s\n%s", err, out, errs)
 			}
 			for _, c := range got.Cells {
 				if !c.Pass || string(c.Front) != front {
 					t.Errorf("%+v", c)
 				}
 			}
-			steps := 0
-			for _, w := range ways {
-				steps += 1 + len(w.Steps)
-			}
-			for _, s := range got.Steps {
-				if !s.Pass || s.Tried != 9 || s.Passed != 9 || s.Sessions != 3 || s.Alive != 3 {
-					t.Errorf("%+v", s)
-				}
-			}
-			if want := len(all) * len(scenario.All()); code != cli.Done || len(got.Cells) != want || len(got.Steps) != steps || len(all) < 12 || len(ways) < 2 {
-				t.Errorf("exit code %d, %d cells of %d, %d steps of %d\n%s", code, len(got.Cells), want, len(got.Steps), steps, errs.String())
+			steps := unnoticed(t, got.Steps, ways)
+			if want := len(all) * len(scenario.All()); code != cli.Done || len(got.Cells) != want || len(all) < 12 || len(ways) < 2 {
+				t.Errorf("exit code %d, %d cells of %d\n%s", code, len(got.Cells), want, errs)
 			}
 			t.Logf("scenarios, %s front: %d of %d cells as expected, %d of %d steps unnoticed", front, len(got.Cells), len(all)*len(scenario.All()), len(got.Steps), steps)
 		})
+	}
+}
+
+// unnoticed holds every step of the rollouts to what their files promise, and
+// returns how many there have to be.
+func unnoticed(t *testing.T, got []rollout.Result, ways []rollout.Rollout) int {
+	t.Helper()
+	for _, s := range got {
+		if !s.Pass || s.Tried != 9 || s.Passed != 9 || s.Sessions != 3 || s.Alive != 3 {
+			t.Errorf("%+v", s)
+		}
+	}
+	steps := 0
+	for _, w := range ways {
+		steps += 1 + len(w.Steps)
+	}
+	if len(got) != steps {
+		t.Errorf("%d steps of %d", len(got), steps)
+	}
+	return steps
+}
+
+// TestRollouts is the rollouts alone, in this process: below the race detector,
+// and nothing runs on behind them.
+func TestRollouts(t *testing.T) {
+	t.Parallel()
+	_, ways, err := readScenarios()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"scenario", "run", "--format=json"}
+	for _, w := range ways {
+		args = append(args, w.Name)
+	}
+	var out bytes.Buffer
+	errs := new(log)
+	streams := cli.IO{Out: &out, Err: errs}
+	if code := cli.Run(t.Context(), cli.Root(streams, Commands(streams)...), args); code != cli.Done {
+		t.Errorf("exit code %d\n%s", code, errs.String())
+	}
+	var got scenarioResult
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	unnoticed(t, got.Steps, ways)
+	if len(got.Cells) != 0 {
+		t.Errorf("%d cells", len(got.Cells))
 	}
 }

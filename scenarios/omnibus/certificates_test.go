@@ -15,13 +15,14 @@ var obtained = regexp.MustCompile(`(?m)^obtained after [\d.]+ s, in 1 order: .*$
 
 // TestCertificates has a test CA get its answer through what Omnibus writes and
 // kasgen's own files: at the edge, and through GitLab's nginx on port 80.
-func TestCertificates(t *testing.T) { //nolint:paralleltest // each is a load by itself
-	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
+func TestCertificates(t *testing.T) {
+	t.Parallel()
 	for _, s := range scenes() {
 		if s.name == "A, gRPC only" {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			root := omnibustest.Machine(t, s.text("tls: {source: acme, acme: {email: me@example.com}}\n"), "", s.version)
 			var out bytes.Buffer
 			streams := cli.IO{In: strings.NewReader(""), Out: &out, Err: &out}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,6 +29,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Pebble validates for real; it only does not sleep before.
+	if err := os.Setenv("PEBBLE_VA_NOSLEEP", "1"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m,
 		// As in package scenarios: client-go and the node's code end by time.
 		goleak.IgnoreTopFunction("github.com/moby/spdystream.(*Connection).shutdown"),
@@ -39,7 +44,7 @@ func TestMain(m *testing.M) {
 }
 
 // scene is a topology on a machine with a version of GitLab, and what runs it:
-// each is a load by itself, so that not everything is tried twice.
+// each is a load by itself, so not everything is tried twice.
 type scene struct {
 	name, topology, version, more string
 	embedded, native              bool
@@ -62,12 +67,14 @@ func (s scene) text(more string) string {
 
 // TestDemo runs what Omnibus writes, a model of it, together with kasgen's own
 // files, and tries every operation of kubectl.
-func TestDemo(t *testing.T) { //nolint:paralleltest // each is a load by itself
+func TestDemo(t *testing.T) {
+	t.Parallel()
 	for _, s := range scenes() {
 		if !s.embedded {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			root := omnibustest.Machine(t, s.text(""), "", s.version)
 			l := start(t, lab.Options{Bundle: root})
 			left := ""
@@ -85,7 +92,8 @@ func TestDemo(t *testing.T) { //nolint:paralleltest // each is a load by itself
 // TestDemoOnNginx is the same with Debian's nginx and HAProxy reading the
 // machine's files whole, GitLab's own vhosts included. A binary where GitLab's
 // nginx would be is the one that runs.
-func TestDemoOnNginx(t *testing.T) { //nolint:paralleltest // each is a load by itself
+func TestDemoOnNginx(t *testing.T) {
+	t.Parallel()
 	balancertest.Native(t, "haproxy")
 	balancertest.Native(t, "nginx")
 	for _, s := range scenes() {
@@ -93,6 +101,7 @@ func TestDemoOnNginx(t *testing.T) { //nolint:paralleltest // each is a load by 
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			var ports loopback.Ports
 			t.Cleanup(func() {
 				if err := ports.Close(); err != nil {
