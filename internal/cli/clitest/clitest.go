@@ -19,7 +19,7 @@ type Program string
 func Build(t testing.TB) Program {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "kasgen")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", to, "kasgen").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", to, "kasgen").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return Program(to)
