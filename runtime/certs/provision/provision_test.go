@@ -1,9 +1,11 @@
 package provision_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -192,6 +194,43 @@ func TestSettings(t *testing.T) {
 		if s, err := w.make(w.host(), w.file(edits...)); err == nil {
 			s.Close()
 			t.Error(name)
+		}
+	}
+}
+
+// TestRetireAnswers has whoever asks while another takes the place answered, when
+// the request is the connection's first: to net/http's Shutdown such a connection
+// is one without a request.
+func TestRetireAnswers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebble.Options{})
+	r := w.run(w.host(), w.file())
+	var waiting [10]net.Conn
+	for i := range waiting {
+		c, err := net.Dial("tcp", r.Addrs()["127.0.0.1:8156"].String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET /liveness HTTP/1.1\r\nHost"); err != nil {
+			t.Fatal(err)
+		}
+		waiting[i] = c
+	}
+	r.ask("/liveness") // so the earlier ones have been accepted
+	r.Retire()
+	for i, c := range waiting {
+		if _, err := io.WriteString(c, ": h\r\n\r\n"); err != nil {
+			t.Error(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Errorf("connection %d: %v", i, err)
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("connection %d: %s", i, resp.Status)
 		}
 	}
 }

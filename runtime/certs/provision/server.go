@@ -11,12 +11,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"kasgen/runtime/accept"
 	"kasgen/runtime/certs"
 	"kasgen/runtime/host"
+	"kasgen/runtime/http1"
+	"kasgen/runtime/sniff"
 )
 
-// answerLimit is how long answers may take at the end.
-const answerLimit = 10 * time.Second
+// Limits of who asks how it goes: of a request's head, of an answer, of a
+// connection without a request, and of all that is under way at the end.
+const (
+	headLimit   = 10 * time.Second
+	writeLimit  = 15 * time.Second
+	idleLimit   = time.Minute
+	answerLimit = 10 * time.Second
+)
 
 // Server is a certs.yaml with its listener open and its files there.
 type Server struct {
@@ -24,9 +33,10 @@ type Server struct {
 	source source
 	client *http.Client
 	export certs.Export
-	web    *http.Server
-	ln     net.Listener
+	web    *http1.Server
+	accept *accept.Listener
 	addr   string
+	bound  net.Addr
 	files  []string // that it writes, as the file names them
 
 	retire  sync.Once
@@ -54,10 +64,14 @@ func (c *Config) New(ctx context.Context, h *host.Host, changed func(context.Con
 		}
 		s.export.Outputs = append(s.export.Outputs, o)
 	}
-	if s.ln, err = h.Listen(ctx, "tcp", s.addr); err != nil {
+	ln, err := h.Listen(ctx, "tcp", s.addr)
+	if err != nil {
 		return nil, fmt.Errorf("certificates: observability.listen: %w", err)
 	}
-	s.web = &http.Server{Handler: s.handler(), ReadHeaderTimeout: time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute}
+	s.bound = ln.Addr()
+	s.web = http1.NewServer(s.bound, s.handler(), http1.Limits{Header: headLimit, Idle: idleLimit, MaxHeaderBytes: http.DefaultMaxHeaderBytes}, h.Log)
+	s.web.HTTP().WriteTimeout = writeLimit
+	s.accept = accept.New(ln, accept.Options{Log: h.Log, Sniff: headLimit}, func(_ sniff.Protocol, c net.Conn) { s.web.Put(c) })
 	return s, nil
 }
 
@@ -74,7 +88,7 @@ func (s *Server) Status() []certs.Status { return s.source.Status() }
 func (s *Server) Written() []string { return s.files }
 
 // Addrs are the listeners' real addresses by those that the file names.
-func (s *Server) Addrs() map[string]net.Addr { return map[string]net.Addr{s.addr: s.ln.Addr()} }
+func (s *Server) Addrs() map[string]net.Addr { return map[string]net.Addr{s.addr: s.bound} }
 
 // Serve obtains, renews and writes until ctx is done, or Retire.
 func (s *Server) Serve(ctx context.Context) error {
@@ -83,13 +97,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	var g errgroup.Group
 	g.Go(func() error { return s.source.Run(ctx) })
 	g.Go(func() error { return s.export.Run(ctx) })
-	g.Go(func() error {
-		if err := s.web.Serve(s.ln); err != nil && err != http.ErrServerClosed { //nolint:errorlint // it is never wrapped
-			cancel()
-			return err
-		}
-		return nil
-	})
+	g.Go(s.accept.Serve)
+	g.Go(s.web.Serve)
 	select {
 	case <-ctx.Done():
 	case <-s.retired:
@@ -99,12 +108,22 @@ func (s *Server) Serve(ctx context.Context) error {
 	// answer.
 	answering, end := context.WithTimeout(context.WithoutCancel(ctx), answerLimit)
 	defer end()
-	if err := s.web.Shutdown(answering); err != nil {
-		s.Close()
-	}
+	s.answer(answering)
+	s.Close()
 	err := g.Wait()
 	s.client.CloseIdleConnections()
 	return err
+}
+
+// answer takes no more connections, and answers those that there are until ctx
+// is done.
+func (s *Server) answer(ctx context.Context) {
+	if err := s.accept.Retire(); err != nil {
+		s.host.Log.Warn("closing a listener", "error", err)
+	}
+	if s.accept.Settle(ctx) == nil {
+		_ = s.web.Retire(ctx) // what is still under way is cut
+	}
 }
 
 // Retire ends Serve; the files stay as they are.
@@ -112,8 +131,8 @@ func (s *Server) Retire() { s.retire.Do(func() { close(s.retired) }) }
 
 // Close closes a server that will not Serve.
 func (s *Server) Close() {
-	s.web.Close()
-	s.ln.Close()
+	_ = s.accept.Close() // it is closed whatever it says
+	_ = s.web.HTTP().Close()
 }
 
 func (s *Server) handler() http.Handler {
