@@ -163,7 +163,9 @@ func (c *client) send(s *step) (string, error) {
 	return "", nil
 }
 
-// flood sends until the connection is closed, while the next steps go on.
+// flood sends until the connection is closed, while the next steps go on. Buffers
+// take some of it after the front has stopped reading: what is said last is said
+// later than the front's limit begins.
 func (c *client) flood(s *step) (string, error) {
 	k, err := c.on(s)
 	if err != nil {
