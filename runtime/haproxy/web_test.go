@@ -29,7 +29,7 @@ const webHead = `defaults
     timeout connect 1s
     timeout client 20s
     timeout server 20s
-    timeout http-request 1s
+    timeout http-request 10s
 `
 
 type anyService interface{}
