@@ -27,22 +27,23 @@ demo: build ## topology A: rendered, run, and every kubectl operation tried thro
 tools: ## what tests need from Debian's packages
 	@.ci/tools $(PACKAGES)
 
+# The cache of tests knows nothing of nginx, HAProxy and the other judges.
 test: tools vet ## every test, with the race detector
 	@failed=0; \
-	$(GO) test -race -p $(P) -timeout 40m $(V) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(SUITES))") || failed=1; \
-	GO="$(GO)" COUNTED='$(COUNTED)' .ci/suites -race -p $(P) -timeout 20m $(SUITES) || failed=1; \
+	$(GO) test -count=1 -race -p $(P) -timeout 40m $(V) $$($(GO) list ./... | grep -vxF "$$($(GO) list $(SUITES))") || failed=1; \
+	GO="$(GO)" COUNTED='$(COUNTED)' .ci/suites -count=1 -race -p $(P) -timeout 20m $(SUITES) || failed=1; \
 	exit $$failed
 
 conformance: ## every behaviour on the embedded and the real nginx and HAProxy
 	@.ci/tools haproxy nginx libnginx-mod-stream
-	@GO="$(GO)" COUNTED='$(COUNTED)' .ci/suites ./scenarios/conformance
+	@GO="$(GO)" COUNTED='$(COUNTED)' .ci/suites -count=1 ./scenarios/conformance
 
 programs: ## Kubernetes' programs for e2e, built from source into the user's cache unless they are there
 	$(GO) run ./scenarios/lab/kubernetes/programs
 
 e2e: programs ## every operation through every topology on a real Kubernetes API server
 	@.ci/tools $(E2E_PACKAGES)
-	$(GO) test -tags e2e -p 1 -timeout 30m -run '^TestKubernetes' -v $(E2E)
+	$(GO) test -count=1 -tags e2e -p 1 -timeout 30m -run '^TestKubernetes' -v $(E2E)
 
 vet:
 	$(GO) vet ./...
