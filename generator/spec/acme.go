@@ -45,11 +45,16 @@ func (s *Spec) Certified() []string {
 	if ours := !lb.Kind.External() || lb.Kind == ExternalTCP && lb.TLS == Passthrough; ours && s.Names.KAS != "" {
 		names = append(names, s.Names.KAS)
 	}
-	if len(sh.grpc) > 0 && !s.GRPCBalancer.Kind.External() && s.GRPCBalancer.TLS == GRPCTerminate && s.Names.GRPC != "" ||
+	if s.grpcEndsTLS() && s.Names.GRPC != "" ||
 		s.endedBefore() && len(names) > 0 && len(sh.grpc) > 0 {
 		names = append(names, s.Names.GRPC)
 	}
 	return names
+}
+
+// grpcEndsTLS says whether a gRPC balancer of ours ends TLS.
+func (s *Spec) grpcEndsTLS() bool {
+	return len(s.Topology.shape().grpc) > 0 && !s.GRPCBalancer.Kind.External() && s.GRPCBalancer.TLS == GRPCTerminate
 }
 
 // handshakes are the names whose handshakes the edge cannot be given, and so

@@ -28,11 +28,19 @@ func (c *checker) edgeTLS() {
 	}
 }
 
-// edgeEnds reports what needs an edge that ends TLS where none does.
+// edgeEnds reports what needs an edge that ends TLS where none does. Whoever asks
+// clients for certificates means every way to kas.
 func (c *checker) edgeEnds() {
 	t := c.spec.TLS
 	for field, there := range map[string]bool{"tls.sessionTickets": t.SessionTickets != nil, "tls.clientCA": t.ClientCA != nil} {
-		if !there || c.spec.edgeEndsTLS() {
+		if !there {
+			continue
+		}
+		if c.spec.edgeEndsTLS() {
+			if field == "tls.clientCA" && c.spec.grpcEndsTLS() {
+				c.add(CodeEdgeTLS, field, field+" is set, and the edge ends no TLS of "+c.spec.Names.GRPC, "the gRPC balancer ends it and asks nobody for a certificate: agents would come to kas without one",
+					"remove it, or use topology A, where both ways end at the edge")
+			}
 			continue
 		}
 		who := "the load balancer ends it"
@@ -40,7 +48,7 @@ func (c *checker) edgeEnds() {
 			who = "nginx ends it"
 		}
 		c.add(CodeEdgeTLS, field, field+" is set, and the edge ends no TLS", who+", and nothing of the kind is rendered for that",
-			"remove it, or pass TLS through: topology A or B with loadBalancer.tls: passthrough")
+			"remove it, or pass TLS through: topology A with loadBalancer.tls: passthrough")
 	}
 }
 
