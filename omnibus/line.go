@@ -36,10 +36,17 @@ func withLine(text []byte) []byte {
 	return append(out, comment+"\n"+readLine+"\n"...)
 }
 
-// withoutLine is a gitlab.rb that does not, byte for byte as it was before.
+// withoutLine is a gitlab.rb that does not, byte for byte as it was before. What
+// has since been written below our lines stays a line of its own.
 func withoutLine(text []byte) []byte {
-	s := strings.Replace(string(text), "\n"+comment+" (no newline before)\n"+readLine+"\n", "", 1)
-	s = strings.Replace(s, comment+"\n"+readLine+"\n", "", 1)
+	before, after, ours := strings.Cut(string(text), "\n"+comment+" (no newline before)\n"+readLine+"\n")
+	if after != "" {
+		before += "\n"
+	}
+	s := before + after
+	if !ours {
+		s = strings.Replace(s, comment+"\n"+readLine+"\n", "", 1)
+	}
 	var kept []string
 	for _, l := range strings.Split(s, "\n") {
 		if strings.TrimSpace(l) != readLine { // somebody wrote it himself
