@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -82,7 +83,7 @@ func (s *Source) provisionHTTP(ctx context.Context, c *xacme.Client, ch *xacme.C
 	if s.o.Webroot != "" {
 		file = filepath.Join(s.o.Webroot, filepath.FromSlash(wellKnown), ch.Token)
 		// Another server, perhaps of another user, reads it; it is no secret.
-		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), atomicfile.Write(file, []byte(response), 0o644)); err != nil {
+		if err := errors.Join(mkdirPublic(filepath.Dir(file)), atomicfile.Write(file, []byte(response), 0o644)); err != nil {
 			return nil, err
 		}
 	}
@@ -96,6 +97,25 @@ func (s *Source) provisionHTTP(ctx context.Context, c *xacme.Client, ch *xacme.C
 			}
 		}
 	}, nil
+}
+
+// mkdirPublic makes a directory, with those above it, that everybody may enter
+// whatever the umask says. Those that there are stay as they are.
+func mkdirPublic(dir string) error {
+	err := os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := mkdirPublic(filepath.Dir(dir)); err != nil {
+			return err
+		}
+		err = os.Mkdir(dir, 0o755)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil // and if it is no directory, writing into it says so
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o755)
 }
 
 func (s *Source) drop(ctx context.Context, entry string) {

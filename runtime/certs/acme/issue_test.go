@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -97,6 +98,38 @@ func TestFallsBack(t *testing.T) {
 	left, err := os.ReadDir(filepath.Join(o.Webroot, wellKnown))
 	if err != nil || len(left) != 0 {
 		t.Errorf("the webroot was left with %v, %v", left, err)
+	}
+}
+
+// TestWebrootIsPublic has a server of another user enter what is made for it,
+// below the umask that units have; what there was keeps its mode.
+func TestWebrootIsPublic(t *testing.T) { //nolint:paralleltest // the umask is the whole process's
+	defer syscall.Umask(syscall.Umask(0o077))
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "www"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(root, "www/a", wellKnown)
+	for range 2 {
+		if err := mkdirPublic(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]os.FileMode{"www": 0o700, "www/a": 0o755, "www/a/.well-known": 0o755, "www/a" + wellKnown: 0o755} {
+		info, err := os.Stat(filepath.Join(root, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %#o, want %#o", path, got, want)
+		}
+	}
+	file := filepath.Join(root, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := mkdirPublic(filepath.Join(file, "below")); err == nil {
+		t.Error("a directory was made below a file")
 	}
 }
 

@@ -129,7 +129,7 @@ func (s *Server) answer(ctx context.Context) {
 // Retire ends Serve; the files stay as they are.
 func (s *Server) Retire() { s.retire.Do(func() { close(s.retired) }) }
 
-// Close closes a server that will not Serve.
+// Close closes a server that will not Serve, or has served.
 func (s *Server) Close() {
 	_ = s.accept.Close() // it is closed whatever it says
 	_ = s.web.HTTP().Close()
