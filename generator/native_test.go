@@ -117,7 +117,7 @@ func certificate(t *testing.T, dir string) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for name, data := range map[string][]byte{"kas.crt": crt, "kas.key": pemKey, "kas.pem": append(crt, pemKey...)} {
+	for name, data := range map[string][]byte{"kas.crt": crt, "clients.pem": crt, "kas.key": pemKey, "kas.pem": append(crt, pemKey...)} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}

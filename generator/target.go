@@ -163,5 +163,6 @@ func pack(t topology.Topology, files []bundle.File) (*bundle.Bundle, error) {
 		APIVersion: lockfile.APIVersion, Kind: lockfile.Kind, Kasgen: cli.Version,
 		Topology: t.Name, SpecDigest: t.SpecDigest, StateDir: t.StateDir,
 		Names: &t.Names, Carries: &t.Carries, Development: t.Development,
+		Certificates: t.Kept,
 	}, files)
 }

@@ -128,20 +128,24 @@ func (p *plan) apply(more []ledger.Change, force bool, try func() error) (*bundl
 	return c, changes, l.Commit()
 }
 
-// nginxAccepts has the package's nginx read its files, ours among them.
-func (h host) nginxAccepts(ctx context.Context) error {
+// nginxRefuses is why the package's nginx does not read its files as they are;
+// nil where it does, or cannot be asked, which proves nothing.
+func (h host) nginxRefuses(ctx context.Context) error {
 	if !h.has(nginxBinary) || !h.has(filepath.Join(nginxPrefix, "conf/nginx.conf")) {
 		return nil
 	}
-	err := h.run(ctx, h.at(nginxBinary), "-t", "-p", h.at(nginxPrefix))
-	if err == nil {
-		return nil
+	if err := h.run(ctx, h.at(nginxBinary), "-t", "-p", h.at(nginxPrefix)); exitCode(err) > 0 {
+		return err
 	}
-	if exit := exitCode(err); exit < 0 {
-		return nil // it could not be asked, which proves nothing
-	}
-	// A configuration that was broken before is not ours to stop.
-	if !strings.Contains(err.Error(), h.bundle()) {
+	return nil
+}
+
+// nginxAccepts has the package's nginx read its files, ours among them. before is
+// why it refused them as they were: what was broken then is not ours to stop,
+// unless it names a file of ours.
+func (h host) nginxAccepts(ctx context.Context, before error) error {
+	err := h.nginxRefuses(ctx)
+	if err == nil || before != nil && !strings.Contains(err.Error(), h.bundle()) {
 		return nil
 	}
 	var fs diag.Findings

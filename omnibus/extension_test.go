@@ -147,6 +147,13 @@ func TestCommandsOfGitLabCtl(t *testing.T) {
 	if out := m.ctl(0, "kasgen", "render"); !strings.Contains(out, "nothing is to be changed") {
 		t.Error(out)
 	}
+	omnibustest.Write(t, m.at("etc/gitlab/kasgen.yaml"), hostSpec+"timeouts: {idle: 3h}\n")
+	if out := m.ctl(0, "kasgen", "render"); !strings.Contains(out, "changed /etc/gitlab/kasgen/haproxy/haproxy.cfg") || strings.Contains(out, "reloaded") {
+		t.Error(out)
+	}
+	if !strings.Contains(omnibustest.Read(t, m.at("etc/gitlab/kasgen/haproxy/haproxy.cfg")), "timeout client 3h") || !strings.Contains(omnibustest.Read(t, m.at("etc/gitlab/.kasgen.pending")), "haproxy") {
+		t.Error("nothing was rendered, or nobody would read it")
+	}
 	if out := m.ctl(1, "kasgen", "sing"); !strings.Contains(out, "usage: gitlab-ctl kasgen") {
 		t.Error(out)
 	}

@@ -1,6 +1,7 @@
 package omnibus_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"golang.org/x/tools/txtar"
 
+	"kasgen/generator/bundle"
 	"kasgen/omnibus"
 	"kasgen/omnibus/omnibustest"
 )
@@ -92,15 +94,43 @@ func TestEveryVersion(t *testing.T) {
 // gates are the first versions in which packages differ from those before.
 func gates() []string { return []string{"15.10", "18.0", "18.5", "18.7", "18.11", "19.2", "19.5"} }
 
-// TestGates holds what is rendered of a topology for every gate to one archive:
-// whole for the oldest, and for each other what differs from the one before.
+// resolved are the settings that a package of that version has of what is
+// rendered, beside a gitlab.rb that says nothing else, as Ruby evaluates it.
+func resolved(t *testing.T, version string, b *bundle.Bundle) []byte {
+	t.Helper()
+	root := t.TempDir()
+	omnibustest.Place(t, root, b, "external_url 'https://gitlab.example.com'\n"+omnibustest.Line)
+	text, err := omnibustest.Resolved(t, version, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var settings map[string]any
+	if err := json.Unmarshal([]byte(text), &settings); err != nil {
+		t.Fatal(err)
+	}
+	out, err := json.MarshalIndent(settings, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(bytes.ReplaceAll(out, []byte(root), nil), '\n')
+}
+
+// TestGates holds what is rendered of a topology for every gate, and the settings
+// that come of it, to one archive: whole for the oldest, and for each other what
+// differs from the one before.
 func TestGates(t *testing.T) {
 	t.Parallel()
-	for _, topology := range []string{"A", "B", "D", "packaged"} {
-		t.Run(topology, func(t *testing.T) {
+	omnibustest.Ruby(t)
+	more := map[string]string{"gRPC only": "agents: {websocket: remove}\n"}
+	for _, name := range []string{"A", "B", "D", "packaged", "gRPC only"} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			spec := "apiVersion: kasgen/v1\ntopology: " + topology + "\ngitlab: {url: https://gitlab.example.com}\nnames: {kas: kas.gitlab.example.com}\n"
-			got := &txtar.Archive{Comment: []byte("Topology " + topology + " for each version from which packages differ, as against the one before.\n")}
+			topology := name
+			if more[name] != "" {
+				topology = "A"
+			}
+			spec := "apiVersion: kasgen/v1\ntopology: " + topology + "\ngitlab: {url: https://gitlab.example.com}\nnames: {kas: kas.gitlab.example.com}\n" + more[name]
+			got := &txtar.Archive{Comment: []byte("Topology " + name + " for each version from which packages differ, as against the one before.\n")}
 			last := map[string][]byte{}
 			for _, version := range gates() {
 				b, said := omnibustest.Render(t, []byte(spec), version)
@@ -112,6 +142,7 @@ func TestGates(t *testing.T) {
 					// The first line of keys names the version.
 					now[f.Path] = []byte(strings.Replace(string(f.Data), "for GitLab "+version, "for GitLab VERSION", 1))
 				}
+				now["settings.json"] = resolved(t, version, b)
 				for _, path := range slices.Sorted(maps.Keys(now)) {
 					name := version + "/" + path
 					if version == gates()[0] {
@@ -127,7 +158,7 @@ func TestGates(t *testing.T) {
 				}
 				last = now
 			}
-			path := filepath.Join("testdata/gates", topology+".txtar")
+			path := filepath.Join("testdata/gates", strings.ReplaceAll(name, " ", "-")+".txtar")
 			if *update {
 				omnibustest.Write(t, path, string(txtar.Format(got)))
 				return

@@ -65,6 +65,9 @@ func (o importOptions) run(streams cli.IO) error {
 	case (o.vhost == "") != (o.gitlab == ""):
 		return cli.Usage("--vhost and --gitlab-url go together: no vhost says GitLab's URL")
 	}
+	if done, err := o.existing(streams); done || err != nil {
+		return err
+	}
 	d, err := o.describe(streams)
 	if err != nil {
 		return cli.Report(streams, cli.Text, err)
@@ -88,6 +91,33 @@ func (o importOptions) run(streams cli.IO) error {
 		}
 	}
 	return findings.WriteText(streams.Err)
+}
+
+// existing prints the kasgen.yaml of a machine that has its keys from it: whichever
+// topology runs there, that file is what describes it.
+func (o importOptions) existing(streams cli.IO) (bool, error) {
+	if o.vhost != "" || o.settings != "" {
+		return false, nil
+	}
+	h := host{root: o.root}
+	text, there, err := h.read(specFile)
+	if err != nil || !there {
+		return false, err
+	}
+	if rb, _, err := h.read(gitlabFile); err != nil || !hasLine(rb) {
+		return false, err
+	}
+	if _, err := fmt.Fprintf(streams.Err, "this instance runs what %s describes, which is printed as it is; --settings describes Omnibus's settings alone\n", h.at(specFile)); err != nil {
+		return true, err
+	}
+	_, findings := spec.ReadFor(Defaults, h.at(specFile), text, nil)
+	if o.format == cli.JSON {
+		return true, cli.PrintJSON(streams.Out, imported{string(text), []importer.Lost{}, append(diag.Findings{}, findings...)})
+	}
+	if _, err := streams.Out.Write(text); err != nil {
+		return true, err
+	}
+	return true, findings.WriteText(streams.Err)
 }
 
 func (o importOptions) describe(streams cli.IO) (importer.Description, error) {

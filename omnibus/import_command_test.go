@@ -49,6 +49,25 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// TestImportExisting: an instance that has its keys from a kasgen.yaml is described
+// by that, whichever topology it is.
+func TestImportExisting(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	alreadyInstalled(t, root)
+	put(t, filepath.Join(root, nodes, "here.json"), shown)
+	code, out, errs := runImport(t, "--root", root)
+	if code != cli.Done || out != killedSpec || !strings.Contains(errs, "is printed as it is") {
+		t.Errorf("%d: %s\n%s", code, out, errs)
+	}
+	if code, out, _ := runImport(t, "--root", root, "--format", "json"); code != cli.Done || !strings.Contains(out, "topology: A") {
+		t.Errorf("in JSON %d: %s", code, out)
+	}
+	if code, out, _ := runImport(t, "--settings", filepath.Join(root, nodes, "here.json")); code != cli.Done || !strings.Contains(out, "topology: packaged\n") {
+		t.Errorf("of the settings alone %d: %s", code, out)
+	}
+}
+
 // TestImportVhost reads nginx's files, includes and all.
 func TestImportVhost(t *testing.T) {
 	t.Parallel()

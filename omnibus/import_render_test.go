@@ -2,6 +2,7 @@ package omnibus_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -58,7 +59,7 @@ func TestImportServesTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 			// Omnibus removes a vhost that is off.
-			if err := os.RemoveAll(m.at("var/opt/gitlab/nginx/conf/service_conf")); err != nil {
+			if err := errors.Join(os.RemoveAll(m.at("var/opt/gitlab/nginx/conf/service_conf")), os.RemoveAll(m.at("var/opt/gitlab/nginx/conf/gitlab-kas.conf"))); err != nil {
 				t.Fatal(err)
 			}
 			omnibustest.Model(t, m.root, c.version, after)
@@ -79,7 +80,7 @@ var (
 func served(t *testing.T, root, node string) []string {
 	t.Helper()
 	var list []string
-	for _, pattern := range []string{"var/opt/gitlab/nginx/conf/service_conf/gitlab-kas.conf", "etc/gitlab/kasgen/vhosts/*.conf"} {
+	for _, pattern := range []string{"var/opt/gitlab/nginx/conf/service_conf/gitlab-kas.conf", "var/opt/gitlab/nginx/conf/gitlab-kas.conf", "etc/gitlab/kasgen/vhosts/*.conf"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)

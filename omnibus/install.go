@@ -181,7 +181,7 @@ func (u *removal) run(ctx context.Context) error {
 			list = append(list, ledger.Change{Path: h.at(name), Remove: true})
 		}
 	}
-	if units && h.real() {
+	if units && h.real() && h.managed() {
 		// Services and sockets are a part of the target, and end with it.
 		if err := h.run(ctx, "systemctl", "disable", "--now", "kasgen.target"); err != nil {
 			fmt.Fprintln(u.streams.Err, "warning:", err)
@@ -216,7 +216,7 @@ func (u *removal) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if units && h.real() {
+	if units && h.real() && h.managed() {
 		if err := h.run(ctx, "systemctl", "daemon-reload"); err != nil {
 			fmt.Fprintln(u.streams.Err, "warning:", err)
 		}

@@ -109,6 +109,9 @@ func bare(t *testing.T, root string) {
 	t.Helper()
 	put(t, filepath.Join(root, gitlabFile), "external_url 'https://gitlab.example.com'\n")
 	put(t, filepath.Join(root, specFile), killedSpec)
+	for _, name := range []string{"kas.crt", "kas.key"} {
+		put(t, filepath.Join(root, "var/lib/kasgen/tls", name), "it is only looked for")
+	}
 }
 
 func install(h host) error {

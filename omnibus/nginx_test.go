@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,47 @@ func TestNginxAccepts(t *testing.T) {
 			}
 			if strings.Contains(string(out), "conflicting server name") || strings.Contains(string(out), "redefined") {
 				t.Errorf("nginx warns: %s", out)
+			}
+		})
+	}
+}
+
+// TestOwnNameRepaired has the real nginx read the lines that docs/omnibus.md gives
+// for kas on GitLab's own name: they are of the server whose location passes gRPC,
+// and the location says nothing else.
+func TestOwnNameRepaired(t *testing.T) {
+	t.Parallel()
+	program := nginx(t)
+	omnibustest.Ruby(t)
+	lines := regexp.MustCompile(`(?m)^(?:nginx|gitlab_rails\['nginx'\])\['custom_gitlab_server_config'\] = .*$`).FindAllString(omnibustest.Read(t, "../docs/omnibus.md"), -1)
+	if len(lines) != 2 {
+		t.Fatalf("the document has %q", lines)
+	}
+	for version, line := range map[string]string{"18.7": lines[0], "19.1": lines[0], "19.2": lines[1], "19.5": lines[1]} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			omnibustest.Write(t, filepath.Join(root, "etc/gitlab/gitlab.rb"), "external_url 'https://gitlab.example.com'\n"+line+"\n")
+			settings, err := omnibustest.Resolved(t, version, root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			omnibustest.Model(t, root, version, settings)
+			omnibustest.Adapt(t, root, func(port string) string { return "127.0.0.1:2" + fmt.Sprintf("%04s", port) })
+			out, err := exec.CommandContext(t.Context(), program, "-T", "-p", root, "-e", "stderr", "-c", filepath.Join(root, "var/opt/gitlab/nginx/conf/nginx.conf")).CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			_, vhost, found := strings.Cut(string(out), "gitlab-rails.conf:\n")
+			vhost, _, _ = strings.Cut(vhost, "\n# configuration file ")
+			location := regexp.MustCompile(`(?s)location /gitlab\.agent\. \{[^}]*grpc_pass[^}]*\}`).FindString(vhost)
+			if !found || location == "" || strings.Contains(location, "timeout") {
+				t.Fatalf("GitLab's vhost has no location for gRPC that inherits limits: %q", location)
+			}
+			for _, name := range []string{"grpc_read_timeout", "grpc_send_timeout", "client_body_timeout"} {
+				if !strings.Contains(vhost, name+" 2h;") {
+					t.Errorf("%s is not there:\n%s", name, vhost)
+				}
 			}
 		})
 	}

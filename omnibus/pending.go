@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"kasgen/internal/lockfile"
 	"kasgen/omnibus/ledger"
+	"kasgen/runtime"
 )
 
 // pending are files that have changed and that no program has read yet: paths of
@@ -73,11 +76,14 @@ func (o options) settle(ctx context.Context, afterChef bool, say func(string)) e
 		do("GitLab's nginx was reloaded", h.at(gitlabCtl), "hup", "nginx")
 	}
 	switch {
-	case !slices.ContainsFunc(list, func(p string) bool { return p != RubyPath && !strings.HasPrefix(p, VhostsFolder+"/") }):
+	case !slices.ContainsFunc(list, ofServices):
 	case !h.real():
 		say("services of systemd are left alone below --root")
+	case !h.managed():
+		say("there is no systemd here, as in a container: run what the topology needs beside GitLab by other means, " +
+			"`kasgen run " + Directory + "` with the role of each service, and have it read its files again with SIGHUP")
 	default:
-		o.services(do)
+		o.services(do, list)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -88,16 +94,62 @@ func (o options) settle(ctx context.Context, afterChef bool, say func(string)) e
 	return nil
 }
 
+// ofServices says whether a path that has changed is a service's: a unit, or a
+// file that one reads. GitLab's nginx reads the vhosts, Omnibus the keys, and the
+// manifest nobody.
+func ofServices(path string) bool {
+	return path != RubyPath && path != lockfile.Name && !strings.HasPrefix(path, VhostsFolder+"/")
+}
+
+// managed says whether systemd is the machine's init (sd_booted(3)).
+func (h host) managed() bool { return h.has("run/systemd/system") }
+
+// readers are the services that read what has changed: their unit, or a file of
+// their role.
+func readers(list []string) []string {
+	roles := map[string]runtime.Role{"haproxy": runtime.Front, "nginx": runtime.Front, "edge": runtime.Edge, "certs": runtime.Certs}
+	var names []string
+	for _, p := range list {
+		folder, _, _ := strings.Cut(p, "/")
+		name := "kasgen-" + string(roles[folder]) + ".service"
+		if strings.HasPrefix(p, unitsFolder+"/") {
+			name = path.Base(p)
+		}
+		if (roles[folder] != "" || strings.HasSuffix(p, ".service")) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// sockets are the units whose addresses have changed, each with its service,
+// which has the old ones open.
+func sockets(list []string) []string {
+	var names []string
+	for _, p := range list {
+		if name, ok := strings.CutSuffix(path.Base(p), ".socket"); ok {
+			names = append(names, name+".socket", name+".service")
+		}
+	}
+	return names
+}
+
 // services has systemd take in what changed: what runs is reloaded, what does
-// not is started.
-func (o options) services(do func(what, name string, args ...string)) {
+// not is started. A socket that listens elsewhere from now on has to be opened
+// anew, and its streams end with it.
+func (o options) services(do func(what, name string, args ...string), list []string) {
 	if !o.host.has(filepath.Join(unitsFolder, "kasgen.target")) {
 		do("systemd has read its units", "systemctl", "daemon-reload")
 		return
 	}
 	do("the user kasgen is there", "systemd-sysusers", o.host.at(filepath.Join(unitsFolder, "kasgen.sysusers.conf")))
 	do("systemd has read its units", "systemctl", "daemon-reload")
-	do("what ran of kasgen's services was reloaded", "systemctl", "try-reload-or-restart", "kasgen-*.service")
+	if moved := sockets(list); len(moved) > 0 {
+		do("what ran of "+strings.Join(moved, " and ")+" was restarted: the socket's unit has changed, and with it where it listens", "systemctl", append([]string{"try-restart"}, moved...)...)
+	}
+	if changed := readers(list); len(changed) > 0 {
+		do("what ran of "+strings.Join(changed, ", ")+" was reloaded", "systemctl", append([]string{"try-reload-or-restart"}, changed...)...)
+	}
 	do("kasgen's services are started, now and at boot", "systemctl", "enable", "--now", "kasgen.target")
 }
 

@@ -23,6 +23,8 @@ type options struct {
 	version    string // of the package; empty: that of the host
 	attributes string // file; empty: the host's
 	binary     string // kasgen's, on the host
+	// settled is what is known of Omnibus's settings; nil: those of the last run.
+	settled *Resolved
 }
 
 // plan is what a host is to become.
@@ -36,6 +38,7 @@ type plan struct {
 	resolved *Resolved // nil: nobody knows
 	findings diag.Findings
 	note     []ledger.Change // of what is to be reloaded
+	awaited  *awaited        // nil: nginx finds every certificate, or reads none
 }
 
 // urls are those that GitLab is told to advertise.
@@ -83,14 +86,21 @@ func (o options) make() (*plan, error) {
 	if s == nil {
 		return p, nil
 	}
-	if p.resolved, err = ReadResolved(o.attributes, o.host.root); err != nil {
-		return nil, fmt.Errorf("reading Omnibus's settings: %w", err)
+	if p.resolved = o.settled; p.resolved == nil {
+		if p.resolved, err = ReadResolved(o.attributes, o.host.root); err != nil {
+			return nil, fmt.Errorf("reading Omnibus's settings: %w", err)
+		}
 	}
 	b, more, err := generator.RenderFor(Name, s, spec.Places(o.specPath(), p.text, nil), func(f generator.Facts) ([]bundle.File, diag.Findings, error) {
 		files, found, err := Render(f, p.pkg)
 		include := slices.ContainsFunc(files, func(file bundle.File) bool { return file.Path == vhostsPath })
 		p.settings = keys(f, p.pkg, include)
-		found = append(found, p.absent(f)...)
+		reads := include && f.Topology.Readers.Web // GitLab's nginx reads the certificate
+		found = append(found, p.absent(f, reads)...)
+		found = append(found, p.unreadable(f)...)
+		if reads {
+			p.await(f)
+		}
 		if p.resolved != nil && !found.Failed() {
 			found = append(found, verify(f, p.pkg, p.resolved, include)...)
 		}

@@ -60,7 +60,12 @@ func (r *reconfiguration) run(ctx context.Context) error {
 
 // before renders and places.
 func (r *reconfiguration) before(ctx context.Context) error {
-	p, err := r.make()
+	now := r.options
+	var err error
+	if now.settled, err = r.current(ctx, r.warn); err != nil {
+		return fmt.Errorf("reading Omnibus's settings: %w", err)
+	}
+	p, err := now.make()
 	if err != nil {
 		return err
 	}
@@ -73,7 +78,11 @@ func (r *reconfiguration) before(ctx context.Context) error {
 	if p, err = p.withPending(nil, r.force); err != nil {
 		return err
 	}
-	c, changes, err := p.apply(p.note, r.force, func() error { return r.host.nginxAccepts(ctx) })
+	refused := r.host.nginxRefuses(ctx)
+	if err := p.placeholder(); err != nil {
+		return err
+	}
+	c, changes, err := p.apply(p.note, r.force, func() error { return r.host.nginxAccepts(ctx, refused) })
 	if err != nil {
 		return err
 	}
@@ -110,7 +119,7 @@ func (r *reconfiguration) stop(ctx context.Context, changes []ledger.Change) {
 			gone = append(gone, name)
 		}
 	}
-	if len(gone) == 0 || !r.host.real() {
+	if len(gone) == 0 || !r.host.real() || !r.host.managed() {
 		return
 	}
 	if err := r.host.run(ctx, "systemctl", append([]string{"stop"}, gone...)...); err != nil {
@@ -153,8 +162,14 @@ func (r *reconfiguration) after(ctx context.Context) error {
 		fmt.Fprintln(r.streams.Err, "kasgen:", err)
 		return nil
 	}
-	if err != nil || !r.host.real() {
+	if err != nil {
 		return err
+	}
+	if err := r.tellOverruled(); err != nil {
+		return err
+	}
+	if !r.host.real() {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
@@ -162,6 +177,16 @@ func (r *reconfiguration) after(ctx context.Context) error {
 		fmt.Fprintln(r.streams.Err, "kasgen: the way to kas does not pass everything:", err)
 	}
 	return nil
+}
+
+// tellOverruled says which of our keys have another value now that chef has run:
+// a later line of gitlab.rb has won.
+func (r *reconfiguration) tellOverruled() error {
+	p, err := r.make()
+	if err != nil || p.bundle == nil || p.resolved == nil {
+		return err // the files are in place; whatever is wrong now is the next run's to say
+	}
+	return cli.PrintFindings(r.streams, cli.Text, overruled(p.settings, p.resolved))
 }
 
 // probeLimit is how long a probe may hold up the end of a reconfigure.

@@ -28,9 +28,12 @@ func newTold(t *testing.T) *told {
 	root, tools := t.TempDir(), t.TempDir()
 	s := &told{t: t, host: host{root: root, systemd: true}, log: filepath.Join(tools, "log")}
 	bare(t, root)
+	if err := os.MkdirAll(filepath.Join(root, "run/systemd/system"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for name, dir := range map[string]string{"systemctl": tools, "systemd-sysusers": tools, "kasgen": tools, "gitlab-ctl": filepath.Join(root, "opt/gitlab/bin")} {
 		path := filepath.Join(dir, name)
-		put(t, path, fmt.Sprintf("#!/bin/sh\necho '%s: a stand-in for a test'\necho \"%s $*\" >> %s\ntest ! -e %s.fails\n", name, name, s.log, path))
+		put(t, path, fmt.Sprintf("#!/bin/sh\ntest \"$1\" != show-config || exec cat %s.settings\necho '%s: a stand-in for a test'\necho \"%s $*\" >> %s\ntest ! -e %s.fails\n", path, name, name, s.log, path))
 		if err := os.Chmod(path, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +119,8 @@ func TestServices(t *testing.T) { //nolint:paralleltest // PATH is the process's
 		"gitlab-ctl hup nginx",
 		"systemd-sysusers /etc/systemd/system/kasgen.sysusers.conf",
 		"systemctl daemon-reload",
-		"systemctl try-reload-or-restart kasgen-*.service",
+		"systemctl try-restart kasgen-front.socket kasgen-front.service",
+		"systemctl try-reload-or-restart kasgen-edge.service kasgen-front.service",
 		"systemctl enable --now kasgen.target",
 		probe)
 	must(s.hook("pre"))
@@ -136,7 +140,8 @@ func TestServices(t *testing.T) { //nolint:paralleltest // PATH is the process's
 		"gitlab-ctl hup nginx",
 		"systemd-sysusers /etc/systemd/system/kasgen.sysusers.conf",
 		"systemctl daemon-reload",
-		"systemctl try-reload-or-restart kasgen-*.service",
+		"systemctl try-restart kasgen-front.socket kasgen-front.service",
+		"systemctl try-reload-or-restart kasgen-edge.service kasgen-front.service",
 		"systemctl enable --now kasgen.target")
 	must((&removal{options: s.options(), streams: s.streams()}).run(t.Context()))
 	want("uninstall", "systemctl disable --now kasgen.target", "systemctl daemon-reload")

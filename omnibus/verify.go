@@ -23,6 +23,8 @@ const (
 	CodeExtra     = "KAS5108"
 	CodeNginx     = "KAS5109"
 	CodeAbsent    = "KAS5110"
+
+	CodeUnreadable = "KAS5111"
 )
 
 // verify looks at what Omnibus last worked with: faults in it that would end a
@@ -46,16 +48,21 @@ func verify(f generator.Facts, pkg Package, r *Resolved, vhosts bool) diag.Findi
 	return fs
 }
 
-// absent looks for a certificate that somebody is to have put there.
-func (p *plan) absent(f generator.Facts) diag.Findings {
+// absent looks for a certificate that somebody is to have put there. Where
+// GitLab's nginx is to read it, that nginx would not start without.
+func (p *plan) absent(f generator.Facts, nginx bool) diag.Findings {
 	var fs diag.Findings
 	if f.Spec.TLS.Source != spec.TLSFiles {
 		return nil
 	}
+	severity, why := diag.Warning, "nobody gets through TLS for kas's name before it is"
+	if nginx {
+		severity, why = diag.Error, "GitLab's nginx would not start without it, and nobody would reach GitLab"
+	}
 	for _, c := range []struct{ field, path string }{{"tls.certificateFile", f.Spec.TLS.CertificateFile}, {"tls.keyFile", f.Spec.TLS.KeyFile}} {
 		if c.path != "" && !p.host.has(c.path) {
-			fs.Add(diag.Finding{Code: CodeAbsent, Severity: diag.Warning, Pos: f.At(c.field), Field: c.field, What: c.path + " is not there",
-				Why: "nobody gets through TLS for kas's name before it is", Fix: "put it there before gitlab-ctl reconfigure, or write tls.source: acme"})
+			fs.Add(diag.Finding{Code: CodeAbsent, Severity: severity, Pos: f.At(c.field), Field: c.field, What: c.path + " is not there",
+				Why: why, Fix: "put it there before gitlab-ctl reconfigure, or write tls.source: acme"})
 		}
 	}
 	return fs

@@ -121,6 +121,9 @@ func TestNginxRefuses(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
+	for _, name := range []string{"kas.crt", "kas.key"} {
+		omnibustest.Write(t, m.at("var/lib/kasgen/tls/"+name), "")
+	}
 	before := m.tree()
 	omnibustest.Write(t, m.at("var/opt/gitlab/nginx/conf/nginx.conf"), "")
 	nginx := m.at("opt/gitlab/embedded/sbin/nginx")

@@ -17,6 +17,7 @@ import (
 	"kasgen/internal/layout"
 	"kasgen/internal/lockfile"
 	"kasgen/internal/nginxconf"
+	"kasgen/runtime/certs"
 	"kasgen/runtime/certs/provision"
 	"kasgen/runtime/edge"
 	"kasgen/runtime/haproxy"
@@ -55,6 +56,7 @@ type front interface {
 	limited
 	Binds() []string
 	Files() []string
+	Pairs() []certs.Served
 }
 
 // Bundle is a directory's files, read and understood.
@@ -149,15 +151,16 @@ func Read(dir string, role Role, registry ...Registry) (*Bundle, error) {
 
 // bound gives a stop of the front an end where its files have none.
 func (b *Bundle) bound() {
-	if b.certs == nil {
+	limit, known := b.drain()
+	if !known {
 		return
 	}
 	if b.haproxy != nil {
-		b.haproxy.Bound(b.certs.Drain())
+		b.haproxy.Bound(limit)
 	}
 	for _, n := range []*nginx.Config{b.stream, b.web} {
 		if n != nil {
-			n.Bound(b.certs.Drain())
+			n.Bound(limit)
 		}
 	}
 }

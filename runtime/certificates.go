@@ -3,12 +3,8 @@ package runtime
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -60,64 +56,69 @@ func moment(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// certificates are those that the bundle's files name; of one that lies there in
-// several forms each is told.
+// certificates are those that the bundle's listeners serve and those that are
+// obtained for it; of one that lies there in several forms each is told.
 func (b *Bundle) certificates(ctx context.Context, moved string) []certs.Status {
 	development := b.Development(moved)
 	obtained := b.cached(ctx, moved)
 	var all []certs.Status
-	files := b.Files()
-	if b.certs != nil {
-		files = append(files, b.certs.Written()...)
-		slices.Sort(files)
-	}
-	for _, path := range slices.Compact(files) {
-		at := b.Redirect(path, moved)
-		s := certs.Status{ID: at, Source: "files", Names: []string{}}
+	for _, s := range b.served() {
+		of, isObtained := obtained[s.Certificate]
+		s.Certificate, s.Key = b.Redirect(s.Certificate, moved), b.Redirect(s.Key, moved)
+		st := s.Inspect(os.ReadFile)
 		if i := slices.IndexFunc(development, func(i state.Item) bool {
-			return i.Kind == state.Certificate && (i.Path == at || state.CombinedPath(i.Path) == at)
+			return i.Kind == state.Certificate && (i.Path == s.Certificate || state.CombinedPath(i.Path) == s.Certificate)
 		}); i >= 0 {
-			s.Source, s.Names = "development", development[i].Names
+			st.Source = "development"
 		}
-		if of, ok := obtained[path]; ok {
-			s.Source, s.Names, s.Renewal, s.Error, s.Retry = of.Source, of.Names, of.Renewal, of.Error, of.Retry
-		}
-		leaf, err := leafIn(at)
-		switch {
-		case leaf != nil && leaf.IsCA, leaf == nil && err == nil:
-			continue // whom we trust, a key or a secret
-		case errors.Is(err, fs.ErrNotExist) && s.Source == "files" && !strings.HasSuffix(at, ".crt") && !strings.HasSuffix(at, ".pem"):
-			continue // by its name it is no certificate
-		case err != nil && s.Source == "acme" && errors.Is(err, fs.ErrNotExist):
-			s.Error = cmp.Or(s.Error, "none has been obtained yet")
-		case err != nil:
-			s.Error = err.Error()
-		default:
-			if !certs.IsPlaceholder(leaf) {
-				s.Names = certs.Names(leaf)
+		if isObtained {
+			if !there(s.Certificate) {
+				st.Error = "none has been obtained yet"
 			}
-			s.Describe(leaf)
+			if st.NotAfter.IsZero() {
+				st.Names = of.Names
+			}
+			st.Source, st.Renewal, st.Retry, st.Error = of.Source, of.Renewal, of.Retry, cmp.Or(of.Error, st.Error)
 		}
-		all = append(all, s)
+		all = append(all, st)
 	}
 	return all
 }
 
-// leafIn is the first certificate in a file, nil if it holds none.
-func leafIn(path string) (*x509.Certificate, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return leafOf(data)
-}
-
-// leafOf is the first certificate in PEM, nil if there is none.
-func leafOf(data []byte) (*x509.Certificate, error) {
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type == "CERTIFICATE" {
-			return x509.ParseCertificate(block.Bytes)
+// served are the pairs that listeners show to clients, or will once they are
+// obtained, in the order of their files.
+func (b *Bundle) served() []certs.Served {
+	var all []certs.Served
+	add := func(pairs []certs.Served, anyOf []string) {
+		for _, p := range pairs {
+			p.AnyOf = anyOf
+			all = certs.Add(all, p)
 		}
 	}
-	return nil, nil
+	for _, f := range b.fronts() {
+		add(f.Pairs(), b.names())
+	}
+	if b.edge != nil {
+		add(b.edge.Pairs(), b.names())
+	}
+	if b.kas != nil {
+		add(b.kas.Pairs(), nil)
+	}
+	if b.certs != nil {
+		add(b.certs.Pairs(), nil)
+	}
+	slices.SortStableFunc(all, func(a, b certs.Served) int { return cmp.Compare(a.Certificate, b.Certificate) })
+	return all
+}
+
+// names are those of kas, as far as the bundle says.
+func (b *Bundle) names() []string {
+	if b.Lock == nil || b.Lock.Names == nil {
+		return nil
+	}
+	names := []string{b.Lock.Names.KAS.Name}
+	if g := b.Lock.Names.GRPC; g != nil && g.Name != names[0] {
+		names = append(names, g.Name)
+	}
+	return names
 }

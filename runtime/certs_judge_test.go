@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kasgen/internal/cli"
+	"kasgen/internal/lockfile"
 	"kasgen/runtime/certs"
 	"kasgen/runtime/certs/streamtest"
 )
@@ -137,6 +138,7 @@ func TestRehearsal(t *testing.T) {
 		{"acme.txtar", "", "", "", cli.Done, "clients of kas.example.com get it"},
 		{"B-acme-alpn.txtar", "", "", "", cli.Done, "clients of kas-grpc.example.com get it"},
 		{"D-acme.txtar", "", "", "", cli.Done, "clients of kas-grpc.example.com get it"},
+		{"acme.txtar", "*", "0.0.0.0:443", "0.0.0.0:8443", cli.Done, "KAS1710: tls-alpn-01 is answered at 0.0.0.0:8443"},
 		{"default.txtar", "", "", "", cli.Failure, "KAS3304"},
 		{"acme-own.txtar", "", "", "", cli.Failure, "cache.key: no such file"},
 		{"acme.txtar", edgeFile, "- kas.example.com", "- other.example.com", cli.Failure, "unrecognized name"},
@@ -145,8 +147,15 @@ func TestRehearsal(t *testing.T) {
 		t.Run(tt.golden+tt.file, func(t *testing.T) {
 			t.Parallel()
 			dir := unpacked(t, "../generator/testdata/render/"+tt.golden)
-			if tt.file != "" {
-				path := filepath.Join(dir, tt.file)
+			files := []string{tt.file}
+			switch tt.file {
+			case "":
+				files = nil
+			case "*":
+				files = []string{haproxyFile, lockfile.Name}
+			}
+			for _, file := range files {
+				path := filepath.Join(dir, file)
 				text, err := os.ReadFile(path)
 				if err != nil || !strings.Contains(string(text), tt.old) {
 					t.Fatalf("nothing to replace: %v", err)

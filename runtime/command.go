@@ -28,6 +28,7 @@ type runOptions struct {
 	dir, state, remap string
 	role              string
 	front             string
+	observability     string
 	registry          Registry
 	check, debug      bool
 	format            cli.Format
@@ -58,6 +59,7 @@ the YAML that it prints over the file; so it does when it reads the files again.
 	f.StringVar(&o.role, "role", string(All), "what to run: all, front, edge, kas or certs")
 	f.StringVar(&o.remap, "remap", "", "move ports of the front, as in 443=8443,80=8080 (0: any free port)")
 	f.StringVar(&o.front, "front", string(Embedded), "what runs the front's files: embedded, or native: the real nginx and HAProxy")
+	f.StringVar(&o.observability, "observability", "", "serve /liveness, /readiness and /metrics of all that runs here at this address, host:port")
 	f.BoolVar(&o.check, "check", false, "read and check everything, and change and open nothing")
 	f.BoolVar(&o.debug, "debug", false, "log connections that end early, too")
 	AddRegistry(cmd, &o.registry)

@@ -6,10 +6,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
+	"kasgen/runtime/certs"
 	"kasgen/runtime/host"
 	"kasgen/runtime/native"
 )
@@ -34,24 +34,24 @@ func (b *Bundle) Native() bool { return b.scratch != "" }
 // nativeParts are the front's files for the real programs.
 func (b *Bundle) nativeParts() []part {
 	var parts []part
-	add := func(name, file string, files, binds []string, kind native.Kind, stream bool) {
-		parts = append(parts, part{name: name, data: b.data[file], files: files, front: true,
+	add := func(name, file string, f front, kind native.Kind, stream bool) {
+		parts = append(parts, part{name: name, data: b.data[file], files: f.Files(), front: true,
 			make: func(ctx context.Context, h *host.Host, r *Running) (server, error) {
-				c := native.Config{Kind: kind, Path: b.at.Path(file), Binds: binds, Stream: stream}
+				c := native.Config{Kind: kind, Path: b.at.Path(file), Binds: f.Binds(), Stream: stream}
 				if file == webFile {
 					c.Binary = b.at.Nginx()
 				}
-				return newNativeFront(ctx, h, c, filepath.Join(b.scratch, filepath.Base(file)), r.role(name), b.nativeFiles(files))
+				return newNativeFront(ctx, h, c, filepath.Join(b.scratch, filepath.Base(file)), r.role(name), b.nativeFiles(f))
 			}})
 	}
 	if b.haproxy != nil {
-		add("haproxy", haproxyFile, b.haproxy.Files(), b.haproxy.Binds(), native.HAProxy, false)
+		add("haproxy", haproxyFile, b.haproxy, native.HAProxy, false)
 	}
 	if b.stream != nil {
-		add("nginx stream", streamFile, b.stream.Files(), b.stream.Binds(), native.Nginx, true)
+		add("nginx stream", streamFile, b.stream, native.Nginx, true)
 	}
 	if b.web != nil {
-		add("nginx", webFile, b.web.Files(), b.web.Binds(), native.Nginx, false)
+		add("nginx", webFile, b.web, native.Nginx, false)
 	}
 	return parts
 }
@@ -79,13 +79,17 @@ const nativeDrain = time.Hour
 // long a stop may take.
 type nativeFiles struct {
 	paths []string
+	pairs []certs.Served
 	drain time.Duration
 }
 
-func (b *Bundle) nativeFiles(paths []string) nativeFiles {
-	n := nativeFiles{paths: paths, drain: nativeDrain}
-	if slices.ContainsFunc(paths, b.Obtained) {
-		n.drain = b.certs.Drain() // their own files have no limit then
+func (b *Bundle) nativeFiles(f front) nativeFiles {
+	n := nativeFiles{paths: f.Files(), pairs: f.Pairs(), drain: nativeDrain}
+	for i := range n.pairs {
+		n.pairs[i].AnyOf = b.names()
+	}
+	if limit, known := b.drain(); known && len(n.pairs) > 0 {
+		n.drain = limit // their own files have no limit then
 	}
 	return n
 }
@@ -101,7 +105,7 @@ func newNativeFront(ctx context.Context, h *host.Host, c native.Config, dir stri
 	if err := program.Check(ctx); err != nil {
 		return nil, err
 	}
-	f := &nativeFront{addrs: map[string]net.Addr{}, files: watchFiles(h, files.paths), drain: files.drain, retired: make(chan struct{})}
+	f := &nativeFront{addrs: map[string]net.Addr{}, files: watchFiles(h, files), drain: files.drain, retired: make(chan struct{})}
 	for _, bind := range c.Binds {
 		if f.addrs[bind], err = net.ResolveTCPAddr("tcp", native.Reach(bind)); err != nil {
 			return nil, fmt.Errorf("%s: %w", bind, err)

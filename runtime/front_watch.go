@@ -1,9 +1,9 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -17,13 +17,18 @@ import (
 type watchedFiles struct {
 	host  *host.Host
 	paths []string
+	pairs []certs.Served // of those files
 
 	mu   sync.Mutex
 	seen [sha256.Size]byte // with which the program started or was reloaded
+
+	faults   sync.Mutex // of the rest
+	failures int        // reloads that were refused
+	failure  string     // of the last one
 }
 
-func watchFiles(h *host.Host, paths []string) *watchedFiles {
-	w := &watchedFiles{host: h, paths: paths}
+func watchFiles(h *host.Host, files nativeFiles) *watchedFiles {
+	w := &watchedFiles{host: h, paths: files.paths, pairs: files.pairs}
 	w.seen = w.sum()
 	return w
 }
@@ -41,23 +46,28 @@ func (w *watchedFiles) sum() [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// Status is of every certificate in the files that a program has read, as they
-// lie there now.
+// refused notes how a reload ended.
+func (w *watchedFiles) refused(err error) {
+	w.faults.Lock()
+	defer w.faults.Unlock()
+	w.failure = ""
+	if err != nil {
+		w.failures++
+		w.failure = err.Error()
+	}
+}
+
+// Status is of every certificate that the program shows to clients, as it lies
+// there now, and of what went wrong when the program should have read it.
 func (f *nativeFront) Status() []certs.Status {
+	w := f.files
+	w.faults.Lock()
+	failures, failure := w.failures, w.failure
+	w.faults.Unlock()
 	var all []certs.Status
-	for _, path := range f.files.paths {
-		s := certs.Status{ID: path, Source: "files"}
-		data, err := f.files.host.ReadFile(path)
-		leaf, broken := leafOf(data)
-		switch {
-		case err != nil || broken != nil:
-			s.Error = errors.Join(err, broken).Error()
-		case leaf == nil || leaf.IsCA:
-			continue // a key, or whom the program trusts
-		default:
-			s.Names = certs.Names(leaf)
-			s.Describe(leaf)
-		}
+	for _, p := range w.pairs {
+		s := p.Inspect(w.host.ReadFile)
+		s.Failures, s.Error = failures, cmp.Or(s.Error, failure)
 		all = append(all, s)
 	}
 	return all
@@ -71,9 +81,14 @@ func (f *nativeFront) Refresh(ctx context.Context) error {
 	defer f.files.mu.Unlock()
 	now := f.files.sum()
 	if now == f.files.seen {
+		f.files.refused(nil)
 		return nil
 	}
-	if err := f.process.Reload(ctx); err != nil {
+	err := f.process.Reload(ctx)
+	if ctx.Err() == nil {
+		f.files.refused(err)
+	}
+	if err != nil {
 		return err
 	}
 	f.files.seen = now

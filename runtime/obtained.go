@@ -15,10 +15,7 @@ func (b *Bundle) strangers() diag.Findings {
 	if b.certs == nil || b.Lock == nil || b.Lock.Names == nil {
 		return nil
 	}
-	ours := []string{b.Lock.Names.KAS.Name}
-	if g := b.Lock.Names.GRPC; g != nil {
-		ours = append(ours, g.Name)
-	}
+	ours := b.names()
 	var fs diag.Findings
 	for field, name := range b.certs.Names() {
 		if !slices.Contains(ours, name) {

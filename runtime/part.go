@@ -66,6 +66,13 @@ func (b *Bundle) parts() []part {
 		}
 		parts = append(parts, p)
 	}
+	if of := b.combines(); len(of) > 0 {
+		p := part{name: "combined certificates", data: fmt.Appendf(nil, "%q", of), front: true,
+			make: func(_ context.Context, h *host.Host, r *Running) (server, error) {
+				return newCombiner(h, of, r.refresh)
+			}}
+		parts = append(parts, p)
+	}
 	if b.scratch != "" {
 		return append(parts, b.nativeParts()...)
 	}

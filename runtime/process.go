@@ -110,6 +110,14 @@ func (p *process) run(ctx context.Context, b *Bundle, hangup <-chan os.Signal) (
 		r.Close()
 		return fmt.Errorf("systemd has handed over sockets that no file of %s listens on: %s", p.options.dir, strings.Join(unused, ", "))
 	}
+	if at := p.options.observability; at != "" {
+		end, fault := observe(ctx, h, at, r)
+		if fault != nil {
+			r.Close()
+			return fault
+		}
+		defer func() { err = errors.Join(err, end()) }()
+	}
 	p.tellListeners(b, nil, r.Addrs())
 	serving, stop := context.WithCancel(ctx)
 	defer stop()

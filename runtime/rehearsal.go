@@ -107,10 +107,10 @@ func (b *Bundle) testCA(ctx context.Context, s *stage, pair tls.Certificate, say
 	}
 	o := pebble.Options{Certificate: &pair, Directory: from.Path, Validity: 90 * 24 * time.Hour}
 	at := b.Lock.Names.KAS.Listeners[0]
-	port := &o.TLSPort
+	port, asked := &o.TLSPort, 443
 	if b.certs.Challenge() == certsconf.HTTP01 {
 		at, _ = b.Cleartext()
-		port = &o.HTTPPort
+		port, asked = &o.HTTPPort, 80
 	}
 	real, ok := s.Address(at)
 	if !ok {
@@ -136,6 +136,9 @@ func (b *Bundle) testCA(ctx context.Context, s *stage, pair tls.Certificate, say
 		name = "443"
 	}
 	s.Name(net.JoinHostPort(from.Hostname(), name), ca.Address())
+	if listens, err := portOf(at); err == nil && listens != asked {
+		say("warning: KAS1710: %s is answered at %s, and a CA asks on port %d: something on the way has to map it", b.certs.Challenge(), at, asked)
+	}
 	say("a test CA stands in for %s and validates by %s at %s, which is %s here", from.Host, b.certs.Challenge(), at, real)
 	return ca, nil
 }

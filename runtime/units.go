@@ -28,6 +28,7 @@ type unitsOptions struct {
 	systemd              int
 	one, check           bool
 	registry             Registry
+	reload               []string
 }
 
 func unitsCommand(streams cli.IO) *cobra.Command {
@@ -60,6 +61,7 @@ Without -o the files go to standard output as one txtar stream.`,
 	f.IntVar(&o.systemd, "systemd", 252, "version of systemd on the machine; from 253 it reloads services itself")
 	f.BoolVar(&o.one, "one-process", false, "one service for all roles: the edge hands connections to kas inside it")
 	f.BoolVar(&o.check, "check", false, "write nothing; exit 2 if the directory differs")
+	f.StringArrayVar(&o.reload, "reload", nil, "nothing of kasgen's runs the front: a command, with its whole path, that has who does read certificates again")
 	AddRegistry(cmd, &o.registry)
 	cli.CompleteDir(cmd)
 	return cmd
@@ -74,6 +76,10 @@ func writeUnits(streams cli.IO, dir string, o unitsOptions) error {
 		return cli.Usage("--binary %s: systemd wants an absolute path", o.binary)
 	case !userName.MatchString(o.user):
 		return cli.Usage("--user %q: it is a user's name", o.user)
+	case o.one && len(o.reload) > 0:
+		return cli.Usage("--reload goes without --one-process, which runs the front too")
+	case slices.ContainsFunc(o.reload, func(command string) bool { return !filepath.IsAbs(command) }):
+		return cli.Usage("--reload %q: systemd wants the absolute path of a command, as in \"/usr/bin/systemctl reload haproxy\"", o.reload)
 	case o.check && o.output == "":
 		return cli.Usage("--check compares with a directory: name it with -o")
 	}
@@ -85,7 +91,15 @@ func writeUnits(streams cli.IO, dir string, o unitsOptions) error {
 	if err != nil {
 		return cli.Exit{Code: cli.Failure, Err: err}
 	}
-	files, err := units.Render(units.Options{Binary: filepath.Clean(o.binary), Bundle: at, StateDir: b.Lock.StateDir, User: o.user, Systemd: o.systemd}, b.services(o.one, o.registry))
+	options := units.Options{Binary: filepath.Clean(o.binary), Bundle: at, StateDir: b.Lock.StateDir, User: o.user, Systemd: o.systemd, Reload: o.reload}
+	services := b.services(o.one, o.registry)
+	if len(o.reload) > 0 {
+		services = slices.DeleteFunc(services, func(r units.Role) bool { return r.Name == string(Front) })
+		if options.Watch = b.watched(); len(options.Watch) == 0 {
+			return cli.Usage("--reload: no file of %s has the front end TLS with a certificate in a file", dir)
+		}
+	}
+	files, err := units.Render(options, services)
 	if err != nil {
 		return cli.Exit{Code: cli.Failure, Err: err}
 	}
@@ -109,6 +123,19 @@ func Units(dir string, o units.Options) ([]units.File, error) {
 	}
 	o.StateDir = b.Lock.StateDir
 	return units.Render(o, b.services(false, ""))
+}
+
+// watched are the files of certificates that programs of the front read.
+func (b *Bundle) watched() []string {
+	var files []string
+	for _, f := range b.fronts() {
+		for _, p := range f.Pairs() {
+			if at := b.Redirect(p.Certificate, ""); !slices.Contains(files, at) {
+				files = append(files, at)
+			}
+		}
+	}
+	return files
 }
 
 // readForUnits reads the bundle, without kas where GitLab's is to run it: in one
@@ -138,10 +165,17 @@ func (b *Bundle) services(one bool, registry Registry) []units.Role {
 	if b.certs != nil {
 		writes = b.certs.Directories()
 	}
+	var combined []string
+	for _, m := range b.combines() {
+		combined = append(combined, filepath.Dir(m.CombinedFile))
+	}
 	add := func(role Role, description string, listen []string, of ...limited) {
 		r := units.Role{Name: string(role), Description: description, Listen: listen}
 		if role == All || role == Certs || role == Edge && b.edgeObtains() {
 			r.Writes = writes
+		}
+		if role == All || role == Front {
+			r.Writes = append(slices.Clone(r.Writes), combined...)
 		}
 		if registry != "" && (role == Kas || role == All) {
 			r.Flags = []string{"--registry", string(registry)}

@@ -78,6 +78,34 @@ func TestUnits(t *testing.T) {
 	}
 }
 
+// TestUnitsReload: where somebody else runs the front, a path unit has it read
+// certificates again.
+func TestUnitsReload(t *testing.T) {
+	t.Parallel()
+	dir := unpacked(t, "../generator/testdata/render/haproxy-terminate.txtar")
+	code, out, errs := kasgen(t, "units", dir, "--reload", "/usr/bin/systemctl reload haproxy")
+	for want, there := range map[string]bool{
+		"-- kasgen-reload.path --": true, "PathChanged=/var/lib/kasgen/tls/kas.pem\n": true, "ExecStart=/usr/bin/systemctl reload haproxy\n": true,
+		"Wants=kasgen-reload.path\n": true, "-- kasgen-edge.service --": true, "kasgen-front": false,
+	} {
+		if strings.Contains(out, want) != there {
+			t.Errorf("%q is there: %t, want %t", want, !there, there)
+		}
+	}
+	if code != cli.Done || errs != "" {
+		t.Errorf("%d: %s", code, errs)
+	}
+	for name, args := range map[string][]string{
+		"no whole path": {dir, "--reload", "systemctl reload haproxy"},
+		"one process":   {dir, "--reload", "/bin/true", "--one-process"},
+		"no TLS":        {unpacked(t, "../generator/testdata/render/default.txtar"), "--reload", "/bin/true"},
+	} {
+		if code, _, errs := kasgen(t, append([]string{"units"}, args...)...); code != cli.Misuse || !strings.Contains(errs, "--reload") {
+			t.Errorf("%s: %d, %s", name, code, errs)
+		}
+	}
+}
+
 // TestUnitsStale makes the directory, and removes units of roles that are gone,
 // of which those that others have written are none.
 func TestUnitsStale(t *testing.T) {

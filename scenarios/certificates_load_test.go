@@ -61,17 +61,24 @@ func TestNativeRenewalUnderLoad(t *testing.T) { // not parallel: it is a load by
 	}
 }
 
+// whole is the bundle with the secrets that it may be given.
+func (a *apart) whole() *runtime.Bundle {
+	a.t.Helper()
+	b, err := runtime.Read(a.dir, runtime.All, runtime.Memory)
+	if err == nil {
+		_, err = state.Ensure(b.Development(""))
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return b
+}
+
 // native runs every role in one process, with the real programs in front, until
 // the test ends.
 func (a *apart) native() *runtime.Running {
 	a.t.Helper()
-	b, err := runtime.Read(a.dir, runtime.All, runtime.Memory)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	if _, err := state.Ensure(b.Development("")); err != nil {
-		a.t.Fatal(err)
-	}
+	b := a.whole()
 	b.UseNative(a.t.TempDir())
 	h := a.host()
 	ctx, cancel := context.WithCancel(a.t.Context())

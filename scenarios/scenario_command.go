@@ -54,7 +54,7 @@ func listCommand(streams cli.IO) *cobra.Command {
 				return cli.Report(streams, cli.Text, err)
 			}
 			for _, s := range all {
-				if _, err := fmt.Fprintf(streams.Out, "%s: %s\n", s.Name, s.Title); err != nil {
+				if _, err := fmt.Fprintf(streams.Out, "%s: %s\n", s.Name, s.Marked()); err != nil {
 					return err
 				}
 				if err := indent(streams.Out, s.Text); err != nil {
@@ -188,7 +188,7 @@ func runScenarios(ctx context.Context, streams cli.IO, o scenarioOptions, names 
 		if !wanted(s.Name) {
 			continue
 		}
-		fmt.Fprintln(streams.Err, s.Title)
+		fmt.Fprintln(streams.Err, s.Marked())
 		got, err := scenario.Run(ctx, s, scenario.Options{Version: cli.Version, Log: log, Front: runtime.Programs(o.front)})
 		if err != nil {
 			return err

@@ -19,6 +19,7 @@ func (c *checker) advice() {
 	c.people()
 	c.foreignLimits()
 	c.ownCache()
+	c.where()
 	c.otherRegistry()
 }
 

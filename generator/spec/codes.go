@@ -66,6 +66,7 @@ const (
 	CodeForeignLimits = "KAS1707"
 	CodeOwnCache      = "KAS1708"
 	CodeEmbeddedRedis = "KAS1709"
+	CodeAsked         = "KAS1710"
 )
 
 // KAS18xx for suppressions.

@@ -37,9 +37,9 @@ func (c *checker) edgeEnds() {
 			continue
 		}
 		if c.spec.edgeEndsTLS() {
-			if field == "tls.clientCA" && c.spec.grpcEndsTLS() {
-				c.add(CodeEdgeTLS, field, field+" is set, and the edge ends no TLS of "+c.spec.Names.GRPC, "the gRPC balancer ends it and asks nobody for a certificate: agents would come to kas without one",
-					"remove it, or use topology A, where both ways end at the edge")
+			if field == "tls.clientCA" && c.spec.grpcEndsTLS() && c.spec.GRPCBalancer.Kind != HAProxy {
+				c.add(CodeEdgeTLS, field, field+" is set, and nginx ends TLS of "+c.spec.Names.GRPC, "no nginx that is rendered asks for certificates: agents would come to kas without one",
+					"write grpcBalancer.kind: haproxy, which asks too, or remove it")
 			}
 			continue
 		}

@@ -64,14 +64,20 @@ func edge(s *spec.Spec, alpn ...string) *Edge {
 		if t := s.TLS.SessionTickets; t != nil {
 			e.TLS.Tickets = &Tickets{KeyFile: t.KeyFile, Rotate: time.Duration(t.Rotate)}
 		}
-		if ca := s.TLS.ClientCA; ca != nil {
-			e.TLS.Clients = &Clients{CAFile: ca.File, Required: !ca.Optional}
-		}
+		e.TLS.Clients = clientsOf(s)
 	}
 	if s.Agents.Websocket == spec.WebsocketKeep {
 		e.Paths = append(e.Paths, Path{Prefix: "/", Why: "agents over WebSocket, on any other path" + until(s), Upstream: agentUpstream, Upgrades: []string{"websocket"}, UpgradeOnly: true})
 	}
 	return e
+}
+
+// clientsOf is who signs clients' certificates.
+func clientsOf(s *spec.Spec) *Clients {
+	if ca := s.TLS.ClientCA; ca != nil {
+		return &Clients{CAFile: ca.File, Required: !ca.Optional}
+	}
+	return nil
 }
 
 // until says when people mean to remove WebSocket.

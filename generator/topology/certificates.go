@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"kasgen/generator/spec"
+	"kasgen/internal/certsconf"
+	"kasgen/internal/lockfile"
 )
 
 // Certificates are what is obtained from a CA.
@@ -12,9 +14,32 @@ type Certificates struct {
 	Names []string
 	Edge  bool // the edge does
 	TLS   TLS  // where they are written
-	// Who ends TLS with them in files, and so reads its configuration again
-	// after each renewal.
-	HAProxy, Stream, Web bool
+}
+
+// Readers are the programs that end TLS with certificates in files that change,
+// and so read their configuration again after each renewal.
+type Readers struct{ HAProxy, Stream, Web bool }
+
+// readers finds them. A certificate of the development CA changes when kasgen
+// starts, and Omnibus's own only where Omnibus reloads.
+func readers(t *Topology, s *spec.Spec) {
+	if s.TLS.Source != spec.TLSACME && s.TLS.Source != spec.TLSFiles {
+		return
+	}
+	r := &t.Readers
+	if t.Front != nil {
+		ends := slices.ContainsFunc(t.Front.Frontends, func(f Frontend) bool { return f.TLS != nil })
+		r.HAProxy, r.Stream = ends && t.Front.Program == HAProxy, ends && t.Front.Program == Nginx
+	}
+	r.HAProxy = r.HAProxy || t.HTTP2 != nil && t.HTTP2.TLS != nil && t.HTTP2.Program == HAProxy
+	r.Web = t.Web != nil && slices.ContainsFunc(t.Web.Sites, func(site Site) bool { return site.TLS != nil })
+	if s.TLS.Source != spec.TLSFiles || *r == (Readers{}) {
+		return
+	}
+	t.Kept = &lockfile.Certificates{Drain: certsconf.Duration(t.Timeouts.Drain)}
+	if r.HAProxy {
+		t.Kept.Combined = []lockfile.Combined{{CertificateFile: s.TLS.CertificateFile, KeyFile: s.TLS.KeyFile, CombinedFile: s.TLS.CombinedFile}}
+	}
 }
 
 // certificates adds what is obtained from a CA to a topology that is otherwise
@@ -27,12 +52,6 @@ func certificates(t *Topology, s *spec.Spec) {
 	if c.Challenge == spec.HTTP01 && c.Webroot == "" && t.Web != nil && t.Web.Redirect != nil {
 		t.Web.Redirect.Challenge, t.Web.Redirect.Answers = "", dialable(c.Observability)
 	}
-	if t.Front != nil {
-		ends := slices.ContainsFunc(t.Front.Frontends, func(f Frontend) bool { return f.TLS != nil })
-		c.HAProxy, c.Stream = ends && t.Front.Program == HAProxy, ends && t.Front.Program == Nginx
-	}
-	c.HAProxy = c.HAProxy || t.HTTP2 != nil && t.HTTP2.TLS != nil
-	c.Web = t.Web != nil && slices.ContainsFunc(t.Web.Sites, func(site Site) bool { return site.TLS != nil })
 	t.Certs = c
 	t.validated(s)
 }

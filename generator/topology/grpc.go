@@ -20,6 +20,9 @@ func grpcBalancer(t *Topology, s *spec.Spec) error {
 		w.Sites = append(w.Sites, grpcSite(t, s))
 	case spec.HAProxy:
 		accept, tls := grpcListener(s)
+		if tls != nil {
+			tls.Clients = clientsOf(s)
+		}
 		t.HTTP2 = &HTTP2{Program: HAProxy, MaxConnections: s.LoadBalancer.MaxConnections, Host: s.Names.GRPC, Listen: listening(g.Listen),
 			AcceptProxy: accept, TLS: tls, Path: agentService,
 			Backend: Backend{Name: "kas-grpc", Why: "kas, agents", Balance: Balance(s.LoadBalancer.Balance), ProxyHeader: NoHeader, Servers: agentServers(s, g.Nodes)}}

@@ -26,6 +26,8 @@ type Topology struct {
 	Edge        *Edge  // nil: none
 	KAS         KAS
 	Certs       *Certificates // obtained from a CA; nil: none are
+	Readers     Readers
+	Kept        *lockfile.Certificates // nil: no program of the front reads somebody else's files
 	Timeouts    Timeouts
 	Development []lockfile.Development
 }
@@ -187,6 +189,7 @@ func New(s *spec.Spec) (Topology, error) {
 	t, err := made(s)
 	if err == nil {
 		certificates(&t, s)
+		readers(&t, s)
 	}
 	return t, err
 }

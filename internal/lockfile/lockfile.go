@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"kasgen/internal/certsconf"
 	"kasgen/internal/strictyaml"
 )
 
@@ -46,7 +47,28 @@ type File struct {
 	Names       *Names        `json:"names,omitempty"`   // nil in bundles of older versions
 	Carries     *Carries      `json:"carries,omitempty"` // nil in bundles of older versions
 	Development []Development `json:"development"`
-	Files       []Entry       `json:"files"` // sorted by path
+	// Certificates is nil where the programs of the front end no TLS with files
+	// of somebody else's.
+	Certificates *Certificates `json:"certificates,omitempty"`
+	Files        []Entry       `json:"files"` // sorted by path
+}
+
+// Certificates is about those that lie in files by somebody else's doing and
+// that nginx or HAProxy end TLS with, which they read again when the files
+// change.
+type Certificates struct {
+	// Drain is how long streams live on at a stop. In the programs' own files
+	// that limit would hold for what a reload leaves behind too.
+	Drain certsconf.Duration `json:"drain"`
+	// Combined are files that are made of others, for HAProxy.
+	Combined []Combined `json:"combined,omitempty"`
+}
+
+// Combined is a file that holds a certificate and its key.
+type Combined struct {
+	CertificateFile string `json:"certificateFile"` // PEM, with its chain
+	KeyFile         string `json:"keyFile"`         // PEM
+	CombinedFile    string `json:"combinedFile"`    // both
 }
 
 // Development is a file under StateDir that may be made when it is missing.
@@ -112,6 +134,8 @@ func Write(f *File) []byte {
 		"carries": "What passes: yes; refused, with an answer that says why; no, it does not arrive.",
 		"development": "Files that `kasgen run` may make when they are missing. Secrets and keys are\n" +
 			"never part of a bundle.",
+		"certificates": "Certificates of somebody else's in files that programs of the front read: how long\n" +
+			"streams live on at a stop, and what `kasgen run` puts together for HAProxy.",
 	})
 }
 
@@ -144,6 +168,16 @@ func check(sc *strictyaml.Checker, f *File) {
 		}
 		if !slices.Contains([]DevelopmentKind{Secret, WebsocketSecret, CA, Certificate}, d.Kind) {
 			add(CodeEntry, at+".kind", fmt.Sprintf("%s.kind is %q", at, string(d.Kind)), "it is secret, websocketSecret, ca or certificate")
+		}
+	}
+	if f.Certificates != nil {
+		for i, m := range f.Certificates.Combined {
+			at := fmt.Sprintf("certificates.combined[%d]", i)
+			for key, path := range map[string]string{"certificateFile": m.CertificateFile, "keyFile": m.KeyFile, "combinedFile": m.CombinedFile} {
+				if !filepath.IsAbs(path) {
+					add(CodeEntry, at+"."+key, fmt.Sprintf("%s.%s is %q", at, key, path), "it must be an absolute path")
+				}
+			}
 		}
 	}
 	seen := map[string]bool{}

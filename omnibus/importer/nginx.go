@@ -2,6 +2,7 @@ package importer
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -81,11 +82,47 @@ func (r *reading) unkept() {
 			}
 		}
 	}
+	if on, _ := r.get("nginx", "proxy_protocol").(bool); on {
+		if own, _ := r.vhost("proxy_protocol"); own != true {
+			r.lose("GitLab's own vhost expects a PROXY header, and what shares its address and port does too", "set loadBalancer.acceptProxyProtocol: v2, where kas's vhost listens at the same address", "nginx", "proxy_protocol")
+		}
+	}
+	r.advertised()
+}
+
+// advertised are the addresses of kas that GitLab hands out, where a key of their
+// own says otherwise than kas's name would.
+func (r *reading) advertised() {
 	advertised, kas := r.text("gitlab_rails", "gitlab_kas_external_url"), r.text("gitlab_kas_external_url")
 	if advertised != "" && kas != "" && advertised != kas {
 		r.lose(fmt.Sprintf("agents are told %s, and kas's vhost is for %s: kasgen makes one of the two", advertised, kas),
 			"look at topology B or D, whose second name is names.grpc", "gitlab_rails", "gitlab_kas_external_url")
 	}
+	if told := r.text("gitlab_rails", "gitlab_kas_external_url"); told != "" && kas == "" && hostOf(told) != hostOf(r.text("external_url")) {
+		r.lose(fmt.Sprintf("agents are told %s, which kasgen.rb replaces by names.kas", told), "write that host into names.kas, if it reaches this machine", "gitlab_rails", "gitlab_kas_external_url")
+	}
+	if told := r.text("gitlab_rails", "gitlab_kas_external_k8s_proxy_url"); told != "" && r.own != "" {
+		if usual := "https://" + r.own + "/k8s-proxy/"; told != usual {
+			r.lose(fmt.Sprintf("CI jobs are told %s, which kasgen.rb replaces by %s", told, usual), "have that address lead here as long as jobs have it", "gitlab_rails", "gitlab_kas_external_k8s_proxy_url")
+		}
+	}
+	if told := r.text("gitlab_rails", "gitlab_kas_internal_url"); told != "" && told != "grpc://localhost:"+port(railsPort) && told != "grpc://"+railsPort {
+		r.lose(fmt.Sprintf("GitLab itself calls kas at %s, which no key of kasgen's is about", told), "nothing: kasgen.rb leaves it as it is; it has to agree with kas.listen.api", "gitlab_rails", "gitlab_kas_internal_url")
+	}
+}
+
+// hostOf is the name in a URL, or nothing.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+func port(address string) string {
+	_, p, _ := strings.Cut(address, ":")
+	return p
 }
 
 func number(v any) string {

@@ -11,8 +11,11 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +37,7 @@ var (
 // files stays, directives of GitLab's own modules excepted.
 func Adapt(t testing.TB, root string, port func(port string) (address string)) {
 	t.Helper()
+	older := !knowsHTTP2(t)
 	tls := filepath.Join(root, "tls")
 	Certificate(t, tls, "kas.gitlab.example.com", "kas-grpc.gitlab.example.com", "old-kas.gitlab.example.com", "gitlab.example.com")
 	logDir := filepath.Join(root, "log")
@@ -65,13 +69,18 @@ func Adapt(t testing.TB, root string, port func(port string) (address string)) {
 	for path, text := range texts {
 		text = listens.ReplaceAllStringFunc(text, func(line string) string {
 			l := listens.FindStringSubmatch(line)
-			options := strings.ReplaceAll(l[4], " http2", "")
-			if speaks[l[3]] && strings.Contains(options, " ssl") {
-				options += " http2"
+			options := l[4]
+			if older {
+				options = strings.ReplaceAll(options, " http2", "")
+				if speaks[l[3]] && strings.Contains(options, " ssl") {
+					options += " http2"
+				}
 			}
 			return l[1] + port(l[3]) + options + ";"
 		})
-		text = http2.ReplaceAllString(text, "")
+		if older {
+			text = http2.ReplaceAllString(text, "")
+		}
 		text = foreign.ReplaceAllString(text, "")
 		text = certificates.ReplaceAllStringFunc(text, func(line string) string {
 			m := certificates.FindStringSubmatch(line)
@@ -87,6 +96,30 @@ func Adapt(t testing.TB, root string, port func(port string) (address string)) {
 		text = strings.ReplaceAll(text, "\nhttp {\n", "\nhttp {\n"+temporary(root))
 		Write(t, path, text)
 	}
+}
+
+var nginxVersion = regexp.MustCompile(`nginx/(\d+)\.(\d+)\.(\d+)`)
+
+// knowsHTTP2 says whether the nginx that is installed has the directive, which is
+// of 1.25.1. One that is not there reads nothing.
+func knowsHTTP2(t testing.TB) bool {
+	t.Helper()
+	program, err := exec.LookPath("nginx")
+	if err != nil {
+		program = "/usr/sbin/nginx"
+	}
+	said, err := exec.CommandContext(t.Context(), program, "-v").CombinedOutput()
+	v := nginxVersion.FindSubmatch(said)
+	if err != nil || v == nil {
+		return false
+	}
+	var at [3]int
+	for i, text := range v[1:] {
+		if at[i], err = strconv.Atoi(string(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return slices.Compare(at[:], []int{1, 25, 1}) >= 0
 }
 
 // temporary gives nginx's http{} folders that anybody may write.

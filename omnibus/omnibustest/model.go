@@ -42,14 +42,24 @@ func Model(t testing.TB, root, version, resolved string) {
 	m.write("var/opt/gitlab/gitlab-kas/gitlab-kas-config.yml", "gitlab-kas-config.yml", kas)
 	const conf = "var/opt/gitlab/nginx/conf/"
 	m.write("opt/gitlab/embedded/conf/mime.types", "mime.types", nil)
-	m.write(conf+"nginx.conf", "nginx.conf", with(m.at("nginx"), map[string]any{"custom_nginx_config": ""}))
+	// Where vhosts lie: from 18.5 on in a folder that is read whole, before beside
+	// nginx.conf, which names those that there are.
+	rails, kasVhost, vhosts := conf+"service_conf/gitlab-rails.conf", conf+"service_conf/gitlab-kas.conf", []string{"service_conf/*.conf"}
+	if v.Major < 18 || v.Major == 18 && v.Minor < 5 {
+		rails, kasVhost = conf+"gitlab-http.conf", conf+"gitlab-kas.conf"
+		vhosts = []string{"/" + rails}
+		if own["enable"] == true {
+			vhosts = append(vhosts, "/"+kasVhost)
+		}
+	}
+	m.write(conf+"nginx.conf", "nginx.conf", with(m.at("nginx"), map[string]any{"custom_nginx_config": "", "Vhosts": vhosts}))
 	m.write(conf+"nginx-status.conf", "nginx-status.conf", nil)
 	m.write(conf+"upstream_definitions/gitlab-workhorse.conf", "workhorse.conf", nil)
-	m.write(conf+"service_conf/gitlab-rails.conf", "gitlab-rails.conf", with(gitlab, map[string]any{"listen_addresses": []string{"*"}, "listen_port": 443, "proxy_protocol": false,
+	m.write(rails, "gitlab-rails.conf", with(gitlab, map[string]any{"listen_addresses": []string{"*"}, "listen_port": 443, "proxy_protocol": false,
 		"real_ip_trusted_addresses": []string{}, "redirect_http_to_https": true, "custom_gitlab_server_config": "", "agent": kas["listen_address"], "api": kas["kubernetes_api_listen_address"],
 		"GRPC": m.pkg.GRPC, "HTTP2": m.pkg.HTTP2Directive}))
 	if own["enable"] == true {
-		m.write(conf+"service_conf/gitlab-kas.conf", "gitlab-kas.conf", with(own, map[string]any{"listen_addresses": []string{"*"}, "port": 443, "proxy_protocol": false,
+		m.write(kasVhost, "gitlab-kas.conf", with(own, map[string]any{"listen_addresses": []string{"*"}, "port": 443, "proxy_protocol": false,
 			"real_ip_trusted_addresses": []string{}, "custom_gitlab_server_config": "", "GRPC": m.pkg.GRPC, "HTTP2": m.pkg.HTTP2Directive, "agent": kas["listen_address"], "api": kas["kubernetes_api_listen_address"],
 			"ssl_certificate": fmt.Sprintf("/etc/gitlab/ssl/%v.crt", own["host"]), "ssl_certificate_key": fmt.Sprintf("/etc/gitlab/ssl/%v.key", own["host"]), "ssl_protocols": "TLSv1.2 TLSv1.3", "real_ip_header": "", "real_ip_recursive": "",
 			"k8s_proxy_connect_timeout": "5", "k8s_proxy_send_timeout": "60", "k8s_proxy_read_timeout": usualRead(m.pkg)}))

@@ -120,8 +120,12 @@ type Balance string
 
 // The ways to pick.
 const (
-	RoundRobin Balance = "roundrobin"
-	LeastConn  Balance = "leastconn"
+	RoundRobin Balance = "roundrobin" // nginx's
+	// Rounds is HAProxy's roundrobin, and Ring its static-rr: by weight too,
+	// in other orders.
+	Rounds    Balance = "roundrobin in rounds"
+	Ring      Balance = "static-rr"
+	LeastConn Balance = "leastconn"
 	// LeastConnTurns is HAProxy's: of those with as few, the one whose load
 	// changed longest ago.
 	LeastConnTurns Balance = "leastconn in turns"

@@ -73,6 +73,15 @@ func (p *Pool) among(free, able []*peer, req pick) *peer {
 		return roundRobin(leastLoaded(free))
 	case LeastConnTurns:
 		return slices.MinFunc(leastLoaded(free), func(a, b *peer) int { return cmp.Compare(a.changed, b.changed) })
+	case Rounds:
+		backup := free[0].Backup
+		group := slices.DeleteFunc(slices.Clone(p.peers), func(s *peer) bool { return s.Backup != backup })
+		if backup && p.oneBackup {
+			group = able
+		}
+		return p.rounds[backup].next(group, free)
+	case Ring:
+		return p.byTurn(free, able)
 	case Source:
 		return p.bySource(able, req)
 	case KeyHash:
@@ -82,7 +91,7 @@ func (p *Pool) among(free, able []*peer, req pick) *peer {
 	}
 }
 
-// roundRobin is the smooth weighted one: each gains its weight, the highest
+// roundRobin is nginx's, the smooth weighted one: each gains its weight, the highest
 // is taken and pays the total.
 func roundRobin(peers []*peer) *peer {
 	var best *peer
@@ -117,36 +126,56 @@ func leastLoaded(peers []*peer) []*peer {
 	return least
 }
 
-// weightedRing lays the peers out by weight, spread as evenly as they go.
+// weightedRing lays the peers out by weight as HAProxy does: each gains its
+// weight, and the first of those whose gains fill the most rings is laid down
+// and pays for one.
 func weightedRing(peers []*peer) []*peer {
 	total := 0
 	for _, s := range peers {
 		total += s.Weight
 	}
-	scores := make([]int, len(peers))
+	gains := make([]int, len(peers))
 	ring := make([]*peer, 0, total)
 	for range total {
-		best := 0
+		best, most := 0, -1
 		for i, s := range peers {
-			scores[i] += s.Weight
-			if scores[i] > scores[best] {
-				best = i
+			gains[i] += s.Weight
+			if filled := (gains[i] + total) / total; filled > most {
+				best, most = i, filled
 			}
 		}
-		scores[best] -= total
+		gains[best] -= total
 		ring = append(ring, peers[best])
 	}
 	return ring
+}
+
+// ringOf is the ring of those that are up.
+func (p *Pool) ringOf(able []*peer) []*peer {
+	if len(able) == len(p.peers) {
+		return p.ring
+	}
+	return weightedRing(able)
+}
+
+// byTurn goes around the ring, past those that are full.
+func (p *Pool) byTurn(free, able []*peer) *peer {
+	ring := p.ringOf(able)
+	for range ring {
+		s := ring[p.at%len(ring)]
+		p.at = (p.at + 1) % len(ring)
+		if slices.Contains(free, s) {
+			return s
+		}
+	}
+	return free[0]
 }
 
 // bySource is HAProxy's map-based hash: the address as 32-bit words, xored,
 // over the ring of those that are up. Nil means that the peer is full: a
 // client waits for its own.
 func (p *Pool) bySource(able []*peer, req pick) *peer {
-	ring := p.ring
-	if len(able) != len(p.peers) {
-		ring = weightedRing(able)
-	}
+	ring := p.ringOf(able)
 	var h uint32
 	a := req.client.Unmap().AsSlice()
 	for ; len(a) >= 4; a = a[4:] {

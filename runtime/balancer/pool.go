@@ -23,7 +23,9 @@ type Pool struct {
 
 	mu      sync.Mutex
 	peers   []*peer
-	ring    []*peer // the weighted map of Source
+	ring    []*peer          // the weighted map of Source and Ring
+	at      int              // the turn of Ring
+	rounds  map[bool]*rounds // of peers and of backups
 	waiting []chan struct{}
 	changes uint64 // of how many connections peers have
 }
@@ -35,6 +37,7 @@ type peer struct {
 
 	conns    int
 	changed  uint64 // when conns did last, in the pool's count
+	place    place  // in HAProxy's round robin
 	score    int    // smooth weighted round robin
 	weight   int    // falls with failures and climbs back, as in nginx
 	fails    int
@@ -44,7 +47,7 @@ type peer struct {
 
 // NewPool builds a pool with every peer up.
 func NewPool(name string, balance Balance, oneBackup bool, peers []*Peer) *Pool {
-	p := &Pool{Name: name, balance: balance, oneBackup: oneBackup}
+	p := &Pool{Name: name, balance: balance, oneBackup: oneBackup, rounds: map[bool]*rounds{false: {}, true: {}}}
 	for _, spec := range peers {
 		p.peers = append(p.peers, &peer{Peer: spec, up: true, weight: spec.Weight})
 	}

@@ -26,11 +26,21 @@ type ServerTLS struct {
 	RequireALPN bool
 	// Min and Max are versions of crypto/tls; 0 is its default.
 	Min, Max uint16
+	// ClientCA is a file of who signs clients' certificates; empty: no client is
+	// asked for one. Who shows one that it did not sign is refused, and with
+	// ClientRequired who shows none.
+	ClientCA       string
+	ClientRequired bool
 }
 
 // Certificate names the files of a certificate. An empty Key means that the
 // certificate's file holds the key too, in any order, as HAProxy has it.
 type Certificate struct{ Cert, Key string }
+
+// Pair is where certificate and key lie.
+func (c Certificate) Pair() certs.Pair {
+	return certs.Pair{Certificate: c.Cert, Key: cmp.Or(c.Key, c.Cert)}
+}
 
 // ClientTLS is TLS towards a peer.
 type ClientTLS struct {
@@ -47,7 +57,7 @@ type readFile func(path string) ([]byte, error)
 func (t *ServerTLS) Config(watched *certs.Watched) (*tls.Config, error) {
 	var pairs []certs.Pair
 	for _, c := range t.Certificates {
-		pairs = append(pairs, certs.Pair{Certificate: c.Cert, Key: cmp.Or(c.Key, c.Cert)})
+		pairs = append(pairs, c.Pair())
 	}
 	files, err := watched.Open(pairs)
 	if err != nil {
@@ -67,7 +77,40 @@ func (t *ServerTLS) Config(watched *certs.Watched) (*tls.Config, error) {
 			return plain, nil
 		}
 	}
-	return c, nil
+	return t.asking(c, watched)
+}
+
+// asking is c with clients asked for certificates, by the CAs as their file has
+// them now.
+func (t *ServerTLS) asking(c *tls.Config, watched *certs.Watched) (*tls.Config, error) {
+	if t.ClientCA == "" {
+		return c, nil
+	}
+	roots, err := watched.OpenRoots(t.ClientCA)
+	if err != nil {
+		return nil, err
+	}
+	auth := tls.VerifyClientCertIfGiven
+	if t.ClientRequired {
+		auth = tls.RequireAndVerifyClientCert
+	}
+	choose := c.GetConfigForClient
+	asking := c.Clone()
+	asking.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		of := c
+		if choose != nil {
+			chosen, err := choose(hello)
+			if err != nil {
+				return nil, err
+			}
+			of = cmp.Or(chosen, c)
+		}
+		with := of.Clone()
+		with.GetConfigForClient = nil
+		with.ClientCAs, with.ClientAuth = roots.Pool(), auth
+		return with, nil
+	}
+	return asking, nil
 }
 
 func (t *ClientTLS) config(read readFile) (*tls.Config, error) {

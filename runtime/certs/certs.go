@@ -33,12 +33,13 @@ type Source interface {
 type Status struct {
 	ID        string    `json:"id"`
 	Source    string    `json:"source"`
-	Names     []string  `json:"names"` // that it ought to have
+	Names     []string  `json:"names"`             // that it ought to have
+	Foreign   []string  `json:"foreign,omitempty"` // names that clients ask for and that it is not for
 	Issuer    string    `json:"issuer,omitempty"`
 	NotBefore time.Time `json:"notBefore,omitzero"`
 	NotAfter  time.Time `json:"notAfter,omitzero"` // zero: there is no certificate
 	Renewal   time.Time `json:"renewal,omitzero"`  // when the next is obtained; zero: the source is not told
-	Renewed   time.Time `json:"renewed,omitzero"`  // when this process got the present one
+	Renewed   time.Time `json:"renewed,omitzero"`  // when the present one came; of one that was there before, since when it is valid
 	Failures  int       `json:"failures"`          // of this process
 	Error     string    `json:"error,omitempty"`   // of the last attempt, if that failed
 	Retry     time.Time `json:"retry,omitzero"`    // when the next attempt is after that

@@ -151,6 +151,9 @@ func (f *Files) read(p *pair, first bool) error {
 	p.status.Error = ""
 	if f.Put(p.Certificate, c) {
 		p.status.Renewed = f.o.Now()
+		if first {
+			p.status.Renewed = c.Leaf.NotBefore // nobody here saw it come
+		}
 		p.status.Names = Names(c.Leaf)
 		p.status.Describe(c.Leaf)
 		if !first {

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"kasgen/internal/diag"
@@ -12,6 +13,7 @@ const (
 	CodeNone    = "KAS3301" // there is none, or none that works
 	CodeExpires = "KAS3302" // it expires soon, or has
 	CodeRenewal = "KAS3303" // the next one could not be obtained
+	CodeForeign = "KAS3306" // it is for other names than it is served for
 )
 
 // When an expiry is worth a word. A certificate of 90 days is renewed after
@@ -27,6 +29,10 @@ func Findings(all []Status, now time.Time) diag.Findings {
 	var fs diag.Findings
 	for _, s := range all {
 		left := s.NotAfter.Sub(now)
+		if len(s.Foreign) > 0 {
+			fs.Add(diag.Finding{Code: CodeForeign, Field: s.ID, What: fmt.Sprintf("%s: the certificate is for %s and not for %s", s.ID, listed(s.Names), listed(s.Foreign)),
+				Why: "agents and kubectl refuse a certificate that is not for the name that they asked for", Fix: "have one issued for " + listed(s.Foreign) + ", or correct the file's name where it is configured"})
+		}
 		switch {
 		case s.NotAfter.IsZero():
 			fs.Add(diag.Finding{Code: CodeNone, Field: s.ID, What: s.ID + ": there is no certificate" + because(s.Error),
@@ -44,6 +50,13 @@ func Findings(all []Status, now time.Time) diag.Findings {
 		}
 	}
 	return fs
+}
+
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "no name"
+	}
+	return strings.Join(names, " and ")
 }
 
 func expiry(left time.Duration) string {

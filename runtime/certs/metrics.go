@@ -37,7 +37,7 @@ func Metrics(status func() []Status, now func() time.Time) prometheus.Collector 
 	}
 	return &metrics{status: status, now: now,
 		expiry:   d("expiry_timestamp_seconds", "When the certificate for a name expires; 0 while there is none.", "name", "source"),
-		renewed:  d("renewed_timestamp_seconds", "When this process got the certificate for a name; 0 if never.", "name", "source"),
+		renewed:  d("renewed_timestamp_seconds", "When the certificate for a name came; of one that was there before this process, since when it is valid; 0 while there is none.", "name", "source"),
 		renewal:  d("renewal_timestamp_seconds", "When the next certificate for a name is to be obtained; 0 if its source is not told.", "name", "source"),
 		failures: d("failures_total", "Attempts to obtain or read a certificate for a name that failed.", "name", "source"),
 		ready:    d("ready", "Whether the certificate for a name is there and has not expired.", "name", "source"),

@@ -15,10 +15,14 @@ type Watched struct {
 	o  FilesOptions
 	mu sync.Mutex
 	by map[string]*Files // by their paths
+
+	roots map[string]*Roots
 }
 
 // NewWatched has none yet.
-func NewWatched(o FilesOptions) *Watched { return &Watched{o: o, by: map[string]*Files{}} }
+func NewWatched(o FilesOptions) *Watched {
+	return &Watched{o: o, by: map[string]*Files{}, roots: map[string]*Roots{}}
+}
 
 // Open is OpenFiles; the same pairs are opened once.
 func (w *Watched) Open(pairs []Pair) (*Files, error) {
@@ -53,6 +57,11 @@ func (w *Watched) Refresh() {
 	defer w.mu.Unlock()
 	for _, f := range w.by {
 		f.Reload()
+	}
+	for _, r := range w.roots {
+		if err := r.read(); err != nil {
+			w.o.Log.Error("who signs clients' certificates cannot be read; who was known stays", "error", err)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ package edge
 
 import (
 	"kasgen/internal/edgeconf"
+	"kasgen/runtime/certs"
 )
 
 // Config is an edge.yaml that can be run.
@@ -53,6 +54,18 @@ func (c *Config) Files() []string {
 		}
 	}
 	return files
+}
+
+// Pairs are the certificates that clients are shown, with their keys and the
+// names of their listeners.
+func (c *Config) Pairs() []certs.Served {
+	var pairs []certs.Served
+	for _, l := range c.file.Listeners {
+		if l.TLS != nil {
+			pairs = certs.Add(pairs, certs.Served{Pair: certs.Pair{Certificate: l.TLS.CertificateFile, Key: l.TLS.KeyFile}, Names: l.ServerNames})
+		}
+	}
+	return pairs
 }
 
 // ServerNames are the names that the listeners serve.

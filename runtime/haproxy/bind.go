@@ -11,6 +11,7 @@ import (
 
 	"kasgen/internal/haproxyconf"
 	"kasgen/runtime/balancer"
+	"kasgen/runtime/certs"
 )
 
 // address is host:port and the family that is meant.
@@ -24,7 +25,7 @@ type bind struct {
 	h2          bool                // `proto h2`: nothing else is spoken
 }
 
-var bindOptions = [...]string{"accept-proxy", "ssl", "crt", "alpn", "ssl-min-ver", "ssl-max-ver", "proto", "name", "v6only", "v4v6"}
+var bindOptions = [...]string{"accept-proxy", "ssl", "crt", "alpn", "ssl-min-ver", "ssl-max-ver", "proto", "name", "v6only", "v4v6", "ca-file", "verify"}
 
 func (l *loader) bind(p *proxy, line *haproxyconf.Line) {
 	if !l.count(line, 1, 1, -1) {
@@ -33,7 +34,7 @@ func (l *loader) bind(p *proxy, line *haproxyconf.Line) {
 	b := &bind{addresses: l.bindAddresses(line.Words[1])}
 	terms := balancer.ServerTLS{Min: tls.VersionTLS12} // HAProxy 2.6's ssl-min-ver
 	var ssl bool
-	var needsSSL *haproxyconf.Word
+	var needsSSL, verify *haproxyconf.Word
 	words := line.Words[2:]
 	for i := 0; i < len(words); i++ {
 		w := words[i]
@@ -67,6 +68,14 @@ func (l *loader) bind(p *proxy, line *haproxyconf.Line) {
 			if v, ok := value(); ok {
 				terms.Certificates = append(terms.Certificates, balancer.Certificate{Cert: v.Value})
 			}
+		case "ca-file":
+			if v, ok := value(); ok {
+				terms.ClientCA = v.Value
+			}
+		case "verify":
+			if v, ok := value(); ok {
+				verify = &v
+			}
 		case "alpn":
 			if v, ok := value(); ok {
 				terms.ALPN = l.protocols(v)
@@ -93,13 +102,38 @@ func (l *loader) bind(p *proxy, line *haproxyconf.Line) {
 	case terms.Max != 0 && terms.Max < terms.Min:
 		l.arguments(line.Words[0], "ssl-max-ver is below ssl-min-ver")
 	}
+	l.clients(&terms, verify)
 	if ssl {
 		b.tls = &terms
+		if terms.ClientCA != "" {
+			l.readsFile(terms.ClientCA)
+		}
 		for _, c := range terms.Certificates {
 			l.readsFile(c.Cert)
+			l.pairs = certs.Add(l.pairs, certs.Served{Pair: c.Pair()})
 		}
 	}
 	p.binds = append(p.binds, b)
+}
+
+// clients settles whether clients are asked for certificates. HAProxy asks
+// nobody where verify is missing, or none, whatever ca-file says.
+func (l *loader) clients(t *balancer.ServerTLS, verify *haproxyconf.Word) {
+	how := "none"
+	if verify != nil {
+		how = verify.Value
+	}
+	switch how {
+	case "none":
+		t.ClientCA = ""
+	case "optional", "required":
+		t.ClientRequired = how == "required"
+		if t.ClientCA == "" {
+			l.add(codeArguments, verify.Pos, "verify "+how+" without ca-file", "HAProxy does not start: it would know nobody who signs", "add ca-file")
+		}
+	default:
+		l.unknown(*verify, "verify", []string{"none", "optional", "required"})
+	}
 }
 
 // proto reads the protocol that bind and server lines may settle.

@@ -115,7 +115,7 @@ func (p *proxy) backend() *balancer.Backend {
 		Tunnel:    p.timeouts["tunnel"],
 		HalfClose: true,
 		Retry: balancer.Retry{
-			Retries: p.retries, Delay: delay, Redispatch: p.redispatch, Spread: p.balance == balancer.RoundRobin,
+			Retries: p.retries, Delay: delay, Redispatch: p.redispatch, Spread: p.balance == balancer.Rounds || p.balance == balancer.Ring,
 		},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"kasgen/runtime/balancer"
 	"kasgen/runtime/http1"
 	"kasgen/runtime/httpengine"
+	"kasgen/runtime/relay"
 )
 
 // handler serves the requests of one frontend in mode http.
@@ -155,7 +156,7 @@ func (t *transaction) send(w http.ResponseWriter, r *http.Request, p *balancer.P
 		return &httpengine.Failure{Stage: httpengine.StageRequest, Status: http.StatusBadRequest, Err: errors.New("a WebSocket without a proper Sec-WebSocket-Key")}
 	}
 	one(out.Header, upgrade)
-	o := httpengine.HTTP1Options{Client: client, OnResponse: t.onResponse, Tunnel: t.tunnel(), Upgraded: ended, OwnConnection: true}
+	o := httpengine.HTTP1Options{Client: client, OnResponse: t.onResponse, Tunnel: t.tunnel(), Upgraded: ended, OwnConnection: true, Ends: relay.WithServer}
 	return t.handler.server.upstream(b, p, t.view.View).HTTP1(w, r, out, o)
 }
 

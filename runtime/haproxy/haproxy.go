@@ -14,6 +14,7 @@ import (
 	"kasgen/internal/diag"
 	"kasgen/internal/haproxyconf"
 	"kasgen/runtime/balancer"
+	"kasgen/runtime/certs"
 )
 
 // Finding codes of this package. Syntax has codes of its own.
@@ -35,6 +36,7 @@ type Config struct {
 	shared   []*backend // in mode http
 	binds    []string
 	files    []string
+	pairs    []certs.Served
 	warnings diag.Findings
 }
 
@@ -61,6 +63,10 @@ func (c *Config) Binds() []string { return slices.Clone(c.binds) }
 
 // Files is the certificates that New reads, without repetition.
 func (c *Config) Files() []string { return slices.Clone(c.files) }
+
+// Pairs is the certificates that clients are shown, with their keys. The file
+// does not say for which names.
+func (c *Config) Pairs() []certs.Served { return slices.Clone(c.pairs) }
 
 // Warnings is what the file could say better.
 func (c *Config) Warnings() diag.Findings { return slices.Clone(c.warnings) }

@@ -9,6 +9,7 @@ import (
 	"kasgen/internal/diag"
 	"kasgen/internal/haproxyconf"
 	"kasgen/runtime/balancer"
+	"kasgen/runtime/certs"
 )
 
 // loader turns sections into a balancer.Config, gathering findings.
@@ -25,6 +26,7 @@ type loader struct {
 	binds    []string
 	streams  uint32 // tune.h2.max-concurrent-streams
 	files    []string
+	pairs    []certs.Served
 }
 
 func newLoader(file string) *loader {
@@ -75,7 +77,7 @@ func (l *loader) load(f *haproxyconf.File) *Config {
 	if len(l.config.Frontends)+len(l.web) == 0 && !l.fs.Failed() {
 		l.add(codeIncomplete, diag.Pos{File: l.file}, "no frontend and no listen section", "HAProxy does not start without a listener", "add a frontend with a bind line")
 	}
-	return &Config{balancer: &l.config, web: l.web, shared: l.shared, binds: l.binds, files: l.files}
+	return &Config{balancer: &l.config, web: l.web, shared: l.shared, binds: l.binds, files: l.files, pairs: l.pairs}
 }
 
 func (l *loader) section(s *haproxyconf.Section) {

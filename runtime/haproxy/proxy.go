@@ -42,7 +42,7 @@ const defaultRetries = 3
 func newProxy(kind string) *proxy {
 	return &proxy{
 		kind: kind, mode: "tcp", timeouts: map[string]time.Duration{}, options: map[string]bool{},
-		retries: defaultRetries, acls: map[string]acl{}, balance: balancer.RoundRobin, template: newServer(),
+		retries: defaultRetries, acls: map[string]acl{}, balance: balancer.Rounds, template: newServer(),
 	}
 }
 
@@ -271,7 +271,7 @@ func (l *loader) balance(p *proxy, line *haproxyconf.Line) {
 		return
 	}
 	known := map[string]balancer.Balance{
-		"roundrobin": balancer.RoundRobin, "static-rr": balancer.RoundRobin, "leastconn": balancer.LeastConnTurns,
+		"roundrobin": balancer.Rounds, "static-rr": balancer.Ring, "leastconn": balancer.LeastConnTurns,
 		"source": balancer.Source, "first": balancer.First,
 	}
 	b, ok := known[line.Words[1].Value]

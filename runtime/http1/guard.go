@@ -26,6 +26,9 @@ type Guard struct {
 	fault   *Fault
 	refusal Refusal
 	heads   HeadReader // may be nil
+	maxLine int        // of a head; 0: whatever its length
+	ending  []byte     // still to be read, of a head that was cut
+	told    bool       // the server knows of the fault
 }
 
 // HeadReader is a connection below a Guard that hears of each head of a request
@@ -47,10 +50,16 @@ func (f *Fault) Error() string { return f.Reason }
 // Read reads and checks. After a faulty head it returns what came before it,
 // and then the fault, which makes net/http answer 400 and close.
 func (g *Guard) Read(p []byte) (int, error) {
+	if len(g.ending) > 0 {
+		n := copy(p, g.ending)
+		g.ending = g.ending[n:]
+		return n, nil
+	}
 	if g.fault != nil {
 		if len(p) == 1 {
 			return 0, g.wait(p)
 		}
+		g.told = true
 		return 0, g.fault
 	}
 	n, err := g.Conn.Read(p)
@@ -68,10 +77,28 @@ func (g *Guard) Read(p []byte) (int, error) {
 			if keep := g.scan.lineStart; keep > 0 {
 				return keep, nil
 			}
+			g.told = true
 			return 0, fault
+		}
+		if g.maxLine > 0 && g.scan.state == inHead && g.scan.size > g.maxLine {
+			g.cut()
 		}
 	}
 	return n, err
+}
+
+// cut ends a head with a line that has become too long and is not over, so that
+// the handler says what it says to a line that is too long, and says it now. It
+// has to close the connection, where nothing more is read.
+func (g *Guard) cut() {
+	if g.scan.lines == 0 {
+		g.ending = []byte(" HTTP/1.1\r\nHost:")
+	}
+	g.ending = append(g.ending, "\r\n\r\n"...)
+	g.fault = &Fault{fmt.Sprintf("a line of the head is longer than %d bytes", g.maxLine)}
+	if g.heads != nil {
+		g.heads.HeadRead()
+	}
 }
 
 // wait keeps a fault back while an earlier request is being answered: the
@@ -88,7 +115,7 @@ func (g *Guard) wait(p []byte) error {
 // Write replaces net/http's bare answer to a faulty request by one that says
 // what is wrong.
 func (g *Guard) Write(p []byte) (int, error) {
-	if g.fault == nil || !bytes.HasPrefix(p, []byte("HTTP/1.1 400 Bad Request")) {
+	if !g.told || !bytes.HasPrefix(p, []byte("HTTP/1.1 400 Bad Request")) {
 		return g.Conn.Write(p)
 	}
 	contentType, body := g.refusal(http.StatusBadRequest, g.fault.Reason)
@@ -143,6 +170,7 @@ type scanner struct {
 	state state
 	left  int64  // of a body or chunk
 	line  []byte // the beginning of a line that went on beyond a read
+	size  int    // of that line
 	long  bool   // line was cut at maxLine
 
 	heads             int // that have ended and are not told of
@@ -187,7 +215,7 @@ func (s *scanner) feed(p []byte) *Fault {
 			if fault := s.one(bytes.TrimSuffix(line, []byte("\r"))); fault != nil {
 				return fault
 			}
-			s.line, s.long = s.line[:0], false
+			s.line, s.size, s.long = s.line[:0], 0, false
 		}
 	}
 	return nil
@@ -195,6 +223,7 @@ func (s *scanner) feed(p []byte) *Fault {
 
 // keep remembers the beginning of a line that is not complete.
 func (s *scanner) keep(p []byte) {
+	s.size += len(p)
 	room := maxLine - len(s.line)
 	if len(p) > room {
 		p, s.long = p[:room], true

@@ -19,6 +19,10 @@ type Limits struct {
 	Header         time.Duration // until a request's head is complete
 	Idle           time.Duration // between requests
 	MaxHeaderBytes int
+	// HeadLine is how long a line of a head may become before it ends. The
+	// handler then gets the head that there is, and has to refuse it and to
+	// close; 0 is no limit but MaxHeaderBytes.
+	HeadLine int
 	// Refusal, if not nil, words what is refused before a handler sees it.
 	Refusal Refusal
 }
@@ -36,6 +40,7 @@ type Server struct {
 	server   *http.Server
 	queue    *sniff.Queue
 	refusal  Refusal
+	headLine int
 	serving  inflight.Group
 	conns    inflight.Group // that net/http has
 	requests inflight.Group // whose handlers run: an upgraded one is net/http's no more
@@ -45,7 +50,7 @@ type Server struct {
 func NewServer(addr net.Addr, handler http.Handler, l Limits, log *slog.Logger) *Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	s := &Server{queue: sniff.NewQueue(addr), refusal: l.Refusal}
+	s := &Server{queue: sniff.NewQueue(addr), refusal: l.Refusal, headLine: l.HeadLine}
 	if s.refusal == nil {
 		s.refusal = plain
 	}
@@ -106,7 +111,7 @@ func (s *Server) refuseConnect(next http.Handler) http.Handler {
 // Put hands a connection over.
 func (s *Server) Put(c net.Conn) {
 	g := NewGuard(c)
-	g.refusal = s.refusal
+	g.refusal, g.maxLine = s.refusal, s.headLine
 	s.queue.Put(g)
 }
 

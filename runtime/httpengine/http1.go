@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"kasgen/runtime/relay"
 	"kasgen/runtime/silence"
 )
 
@@ -27,9 +28,9 @@ type HTTP1Options struct {
 	// Tunnel replaces the upstream's Read in an upgraded stream, which ends
 	// when no byte has passed for so long, in either direction.
 	Tunnel time.Duration
-	// EndTogether ends an upgraded stream as soon as one side has ended, as
-	// nginx does; otherwise the other direction goes on.
-	EndTogether bool
+	// Ends is what follows when one side of an upgraded stream has ended its
+	// direction.
+	Ends relay.Ends
 	// OwnConnection passes the upstream's own Connection header on with a 101,
 	// as HAProxy does; otherwise it is "upgrade", as nginx has it.
 	OwnConnection bool

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kasgen/runtime/httpengine"
+	"kasgen/runtime/relay"
 )
 
 const short = 100 * time.Millisecond
@@ -269,7 +270,7 @@ func TestEndTogether(t *testing.T) {
 		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
 		untilClosed(c)
 	}))
-	_, front := serve(t, http1To(u, httpengine.HTTP1Options{EndTogether: true}), both())
+	_, front := serve(t, http1To(u, httpengine.HTTP1Options{Ends: relay.Together}), both())
 	c := upgraded(t, front, nil)
 	_ = c.(*net.TCPConn).CloseWrite()
 	untilClosed(c)

@@ -52,6 +52,10 @@ type ServerOptions struct {
 	// cannot be read, by the status that net/http has for it; nil and "" leave
 	// it to net/http.
 	Refused func(status int) string
+	// HeadLine is how long a line of HTTP/1.1 may become before it ends; the
+	// handler gets what there is, and has to refuse it and to close. 0 is no
+	// limit of its own.
+	HeadLine int
 	// HalfClose goes on with a request whose client has ended its direction, as
 	// HAProxy does; otherwise it is taken for gone, as nginx does.
 	HalfClose bool
@@ -83,7 +87,7 @@ type Server struct {
 func NewServer(ln net.Listener, handler http.Handler, o ServerOptions) *Server {
 	s := &Server{options: o, queue: sniff.NewQueue(ln.Addr())}
 	handler = prepared(handler)
-	s.one = http1.NewServer(ln.Addr(), refusePreface(handler), http1.Limits{Header: o.Header, Idle: o.Idle, MaxHeaderBytes: o.MaxHeaderBytes}, o.Log)
+	s.one = http1.NewServer(ln.Addr(), refusePreface(handler), http1.Limits{Header: o.Header, Idle: o.Idle, MaxHeaderBytes: o.MaxHeaderBytes, HeadLine: o.HeadLine}, o.Log)
 	s.one.HTTP().ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return withClient(ctx, c.(*http1.Guard).Conn)
 	}

@@ -69,7 +69,7 @@ func (x *exchange) upgrade(h *head, stop func() bool) (failure *Failure, handed 
 		limit = x.options.Tunnel
 	}
 	streams.Join(sniff.Replay(client, ahead(early.Reader)), sniff.Replay(x.conn, ahead(x.answers)), relay.Options{
-		Silence: limit, ClientSend: x.options.Client.Send, ServerSend: x.up.Send, EndTogether: x.options.EndTogether, Done: ended,
+		Silence: limit, ClientSend: x.options.Client.Send, ServerSend: x.up.Send, Ends: x.options.Ends, Done: ended,
 	})
 	return nil, true
 }

@@ -11,6 +11,7 @@ import (
 
 	"kasgen/internal/diag"
 	"kasgen/internal/kasconf"
+	"kasgen/runtime/certs"
 )
 
 // Config is a kas-config.yaml that can be run.
@@ -99,6 +100,31 @@ func (c *Config) Files() []string {
 		add(p.Listen.AuthenticationSecretFile, p.Listen.CertificateFile, p.Listen.KeyFile)
 	}
 	return files
+}
+
+// Pairs are the certificates of its listeners, with their keys. Who asks for them
+// by which name the file does not say.
+func (c *Config) Pairs() []certs.Served {
+	var pairs []certs.Served
+	add := func(certificate, key string) {
+		if certificate != "" && key != "" {
+			pairs = certs.Add(pairs, certs.Served{Pair: certs.Pair{Certificate: certificate, Key: key}})
+		}
+	}
+	add(c.file.Agent.Listen.CertificateFile, c.file.Agent.Listen.KeyFile)
+	if k := c.file.Agent.KubernetesAPI; k != nil {
+		add(k.Listen.CertificateFile, k.Listen.KeyFile)
+	}
+	if l := c.file.Observability.Listen; l.CertificateFile != nil && l.KeyFile != nil {
+		add(*l.CertificateFile, *l.KeyFile)
+	}
+	if a := c.file.API; a != nil && a.Listen != nil {
+		add(a.Listen.CertificateFile, a.Listen.KeyFile)
+	}
+	if p := c.file.PrivateAPI; p != nil && p.Listen != nil {
+		add(p.Listen.CertificateFile, p.Listen.KeyFile)
+	}
+	return pairs
 }
 
 // Network is "tcp" unless a listener of the file says otherwise.

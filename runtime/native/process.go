@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -27,6 +28,7 @@ type Process struct {
 	err     error
 	printed chan struct{} // closed when its output has ended
 	last    string        // line of it; to be read after that
+	ending  atomic.Bool   // it was told to end
 }
 
 // listening is how long a program may take to open its listeners.
@@ -79,7 +81,8 @@ func (p *Program) Start(ctx context.Context, log *slog.Logger) (*Process, error)
 	return x, nil
 }
 
-// pass logs what the program prints.
+// pass logs what the program prints, at the level that the program gives to it;
+// of its own end, which was asked for, it only informs.
 func (x *Process) pass(r io.ReadCloser) {
 	defer close(x.printed)
 	defer r.Close()
@@ -88,7 +91,11 @@ func (x *Process) pass(r io.ReadCloser) {
 		line, err := lines.ReadString('\n')
 		if strings.TrimSpace(line) != "" {
 			x.last = strings.TrimSpace(line)
-			x.log.Info(x.last)
+			level := severity(x.last)
+			if x.ending.Load() {
+				level = min(level, slog.LevelInfo) // HAProxy warns that it ends
+			}
+			x.log.Log(context.Background(), level, x.last)
 		}
 		if err != nil {
 			return
@@ -169,6 +176,7 @@ func (x *Process) Reload(ctx context.Context) error {
 // Drain tells the program to take nothing new and to end with its last
 // stream, or when ctx is done.
 func (x *Process) Drain(ctx context.Context) error {
+	x.ending.Store(true)
 	_, drain := x.program.Kind.signals()
 	// A HAProxy that is still reloading loses signals, so it is told again.
 	again := time.NewTicker(time.Second)

@@ -7,6 +7,7 @@ import (
 
 	"kasgen/internal/nginxconf"
 	"kasgen/runtime/balancer"
+	"kasgen/runtime/certs"
 	"kasgen/runtime/nginx/directive"
 	"kasgen/runtime/nginx/upstream"
 	"kasgen/runtime/nginx/vhost"
@@ -17,6 +18,7 @@ type loader struct {
 	directive.Reader
 	config    balancer.Config
 	files     []string
+	pairs     []certs.Served
 	maps      map[string]*streamMap
 	upstreams map[string]*upstream.Upstream
 
@@ -46,7 +48,7 @@ func (l *loader) load(f *nginxconf.File) *Config {
 		case "stream":
 			if l.Block(d, 0, 0) {
 				l.stream(d)
-				c.balancer, c.files = &l.config, l.files
+				c.balancer, c.files, c.pairs = &l.config, l.files, l.pairs
 			}
 		case "http":
 			if l.Block(d, 0, 0) {

@@ -16,6 +16,7 @@ import (
 	"kasgen/internal/diag"
 	"kasgen/internal/nginxconf"
 	"kasgen/runtime/balancer"
+	"kasgen/runtime/certs"
 	"kasgen/runtime/host"
 	"kasgen/runtime/nginx/vhost"
 )
@@ -25,6 +26,7 @@ type Config struct {
 	balancer *balancer.Config // nil if there is no stream{}
 	http     *vhost.Config    // nil if there is no http{}
 	files    []string
+	pairs    []certs.Served
 	warnings diag.Findings
 
 	drain       time.Duration
@@ -83,6 +85,18 @@ func (c *Config) Cleartext() (string, bool) {
 		return "", false
 	}
 	return c.http.Cleartext()
+}
+
+// Pairs is the certificates that clients are shown, with their keys, and the
+// names that http{} shows them for.
+func (c *Config) Pairs() []certs.Served {
+	pairs := slices.Clone(c.pairs)
+	if c.http != nil {
+		for _, p := range c.http.Pairs() {
+			pairs = certs.Add(pairs, p)
+		}
+	}
+	return pairs
 }
 
 // Files is the certificates and keys that New reads, without repetition.

@@ -10,6 +10,7 @@ import (
 
 	"kasgen/internal/nginxconf"
 	"kasgen/runtime/balancer"
+	"kasgen/runtime/certs"
 	"kasgen/runtime/nginx/directive"
 )
 
@@ -207,6 +208,7 @@ func (l *loader) terms(s *settings, at nginxconf.Word) *balancer.ServerTLS {
 	for i := range s.certificates {
 		c := balancer.Certificate{Cert: s.certificates[i].Value, Key: s.keys[i].Value}
 		t.Certificates = append(t.Certificates, c)
+		l.pairs = certs.Add(l.pairs, certs.Served{Pair: c.Pair()})
 		for _, f := range []string{c.Cert, c.Key} {
 			if !slices.Contains(l.files, f) {
 				l.files = append(l.files, f)

@@ -34,12 +34,26 @@ type Options struct {
 	// ClientSend and ServerSend end it when for that long one of the two has
 	// taken nothing of what there is for it, and at most twice as long. 0: never.
 	ClientSend, ServerSend time.Duration
-	// EndTogether ends it as soon as one side has ended, as nginx does with
-	// upgraded connections. Otherwise the other direction goes on.
-	EndTogether bool
+	// Ends is what follows when one side has ended its direction.
+	Ends Ends
 	// Done is called at its end, if not nil.
 	Done func()
 }
+
+// Ends is what follows when one side of a relay has ended its direction.
+type Ends int
+
+// What may follow.
+const (
+	Apart      Ends = iota // the other direction goes on
+	Together               // both end, as nginx has it for upgraded connections
+	WithServer             // both end with the server's, as HAProxy has it in mode http
+)
+
+// lingerLimit is how long a client may still send what nobody wants: a
+// connection that is closed with unread bytes is reset, and what the client had
+// yet to read is lost with it.
+const lingerLimit = 500 * time.Millisecond
 
 // Join copies both ways until both have ended. It returns at once and owns
 // both connections.
@@ -51,7 +65,7 @@ func (g *Group) Join(client, server net.Conn, o Options) {
 	}
 	g.conns[client] = struct{}{}
 	leave := g.work.Enter()
-	r := &pair{group: g, client: client, server: server, together: o.EndTogether}
+	r := &pair{group: g, client: client, server: server, ends: o.Ends}
 	r.watch = silence.New(o.Silence, r.close)
 	r.watch.Probe(kernelSilence(client, server))
 	r.watch.Start()
@@ -76,7 +90,7 @@ func (g *Group) Join(client, server net.Conn, o Options) {
 type pair struct {
 	group          *Group
 	client, server net.Conn
-	together       bool
+	ends           Ends
 	watch          *silence.Watch
 }
 
@@ -124,12 +138,19 @@ func (r *pair) oneWay(to, from net.Conn, limit time.Duration) {
 		r.close()
 		return
 	}
-	if r.together {
+	switch {
+	case r.ends == Together:
 		r.close()
-		return
-	}
-	if err := sniff.CloseWrite(to); err != nil {
+	case r.ends == WithServer && from == r.server:
+		if sniff.CloseWrite(to) != nil || to.SetReadDeadline(time.Now().Add(lingerLimit)) != nil {
+			r.close()
+			return
+		}
 		from.Close()
+	default:
+		if err := sniff.CloseWrite(to); err != nil {
+			from.Close()
+		}
 	}
 }
 

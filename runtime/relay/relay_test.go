@@ -2,8 +2,10 @@ package relay_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,7 +99,7 @@ func TestEnds(t *testing.T) {
 	}{
 		"silence, spliced": {relay.Options{Silence: 100 * time.Millisecond}, func(c net.Conn) net.Conn { return c }, false},
 		"silence, copied":  {relay.Options{Silence: 100 * time.Millisecond}, func(c net.Conn) net.Conn { return opaque{c} }, false},
-		"together":         {relay.Options{EndTogether: true}, func(c net.Conn) net.Conn { return c }, true},
+		"together":         {relay.Options{Ends: relay.Together}, func(c net.Conn) net.Conn { return c }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -110,6 +112,51 @@ func TestEnds(t *testing.T) {
 			}
 			if _, err := client.Read(make([]byte, 1)); err == nil {
 				t.Error("a byte came from nowhere")
+			}
+			if err := g.Wait(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestWithServer: what the server sent before its end comes whole though the
+// client still sends, the stream is over then, and a client's end ends its own
+// direction alone.
+func TestWithServer(t *testing.T) {
+	t.Parallel()
+	for name, wrap := range map[string]func(net.Conn) net.Conn{
+		"spliced": func(c net.Conn) net.Conn { return c }, "copied": func(c net.Conn) net.Conn { return opaque{c} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, inner := pair(t)
+			outer, server := pair(t)
+			var g relay.Group
+			g.Join(wrap(inner), wrap(outer), relay.Options{Ends: relay.WithServer})
+			io.WriteString(client, "x")
+			io.ReadFull(server, make([]byte, 1))
+			io.WriteString(server, strings.Repeat("y", 64<<10))
+			server.Close()
+			if b, err := io.ReadAll(client); err != nil || len(b) != 64<<10 {
+				t.Errorf("the client got %d bytes, %v", len(b), err)
+			}
+			io.WriteString(client, "nobody reads this")
+			if err := g.Wait(context.Background()); err != nil {
+				t.Error(err)
+			}
+
+			client, inner = pair(t)
+			outer, server = pair(t)
+			g.Join(wrap(inner), wrap(outer), relay.Options{Ends: relay.WithServer})
+			_ = sniff.CloseWrite(client)
+			if _, err := server.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+				t.Errorf("the server read %v", err)
+			}
+			io.WriteString(server, "later")
+			server.Close()
+			if b, err := io.ReadAll(client); err != nil || string(b) != "later" {
+				t.Errorf("the client got %q, %v", b, err)
 			}
 			if err := g.Wait(context.Background()); err != nil {
 				t.Error(err)

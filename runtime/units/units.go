@@ -27,6 +27,10 @@ type Options struct {
 	User     string
 	// Systemd is the version that reads the units.
 	Systemd int
+	// Reload are commands that have programs of somebody else's read
+	// certificates again, and Watch the files that these are in. Without one of
+	// the two nothing of the kind is written.
+	Reload, Watch []string
 }
 
 // Role is one service.
@@ -67,7 +71,7 @@ const (
 
 // Render writes the units of roles, in the order in which they start.
 func Render(o Options, roles []Role) ([]File, error) {
-	for _, word := range []string{o.Binary, o.Bundle, o.StateDir, o.User} {
+	for _, word := range slices.Concat([]string{o.Binary, o.Bundle, o.StateDir, o.User}, o.Reload, o.Watch) {
 		if strings.ContainsFunc(word, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			return nil, fmt.Errorf("%q cannot be written into a unit", word)
 		}
@@ -96,6 +100,17 @@ func Render(o Options, roles []Role) ([]File, error) {
 		}
 		files = append(files, File{name + ".service", data})
 		names, services = append(names, name+".service"), append(services, name+".service")
+	}
+	if len(o.Reload) > 0 && len(o.Watch) > 0 {
+		for name, v := range map[string]map[string]any{"path": {"Watch": specifiers(o.Watch)}, "service": {"Commands": specifiers(o.Reload)}} {
+			v["Header"] = header
+			data, err := execute("reload."+name+".tmpl", v)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, File{"kasgen-reload." + name, data})
+		}
+		names = append(names, "kasgen-reload.path")
 	}
 	target, err := execute("target.tmpl", map[string]any{"Header": header, "Bundle": specifier(o.Bundle), "Units": names})
 	if err != nil {
@@ -201,6 +216,14 @@ func argument(s string) string { return strings.ReplaceAll(quote(s), "$", "$$") 
 
 // specifier keeps a percent sign one (systemd.unit(5)).
 func specifier(s string) string { return strings.ReplaceAll(s, "%", "%%") }
+
+func specifiers(all []string) []string {
+	var out []string
+	for _, s := range all {
+		out = append(out, specifier(s))
+	}
+	return out
+}
 
 func execute(name string, v any) ([]byte, error) {
 	t, err := template.New(name).Option("missingkey=error").ParseFS(templates.FS, "systemd/"+name)

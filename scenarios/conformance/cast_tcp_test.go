@@ -79,13 +79,28 @@ func waits(c net.Conn, r *bufio.Reader) {
 // first says something, ends its direction, and notes what comes until the
 // client ends its own.
 func first(s *server, c net.Conn) {
-	if _, err := io.WriteString(c, "the first word"); err != nil {
+	if _, err := io.WriteString(c, "the first word"); err == nil {
+		s.lastWord(c, c)
+	}
+}
+
+// half upgrades, ends its direction at once, and notes what comes.
+func half(s *server, c net.Conn) {
+	r := bufio.NewReader(c)
+	_, header, _, err := readRequest(r)
+	if err != nil {
 		return
 	}
+	fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello ", header.Get("Upgrade"))
+	s.lastWord(c, r)
+}
+
+// lastWord ends the direction to c, and notes what r has until its end.
+func (s *server) lastWord(c net.Conn, r io.Reader) {
 	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
 		return
 	}
-	b, err := io.ReadAll(c)
+	b, err := io.ReadAll(r)
 	end := "then the end"
 	if err != nil {
 		end = "then a reset"

@@ -140,6 +140,7 @@ func (c *cast) roles() map[string]func(name string) func(*server, net.Conn) {
 		"SINK":    func(string) func(*server, net.Conn) { return sink },
 		"GARBAGE": each(garbage),
 		"ENDLESS": each(func(c net.Conn, _ *bufio.Reader) { flood(c) }),
+		"HALF":    func(string) func(*server, net.Conn) { return half },
 		"DEAF":    func(string) func(*server, net.Conn) { return deaf },
 		"ORIGIN":  each(origin),
 		"NAMED":   named,

@@ -43,7 +43,7 @@ func proxyHeaders() map[string]string {
 	}
 }
 
-// dial connects as a step's options say: at=, proxy=, sni=, alpn=, tls=. How
+// dial connects as a step's options say: at=, proxy=, sni=, alpn=, tls=, cert=. How
 // TLS ended is in words.
 func (c *client) dial(s *step) (net.Conn, string, error) {
 	address, err := c.stage.listen(s.options["at"])
@@ -75,6 +75,10 @@ func (c *client) dial(s *step) (net.Conn, string, error) {
 	conf := &tls.Config{ServerName: name, InsecureSkipVerify: true} // who it is, is told below
 	if alpn != "" {
 		conf.NextProtos = strings.Split(alpn, ",")
+	}
+	if word, ok := s.options["cert"]; ok { // whoever the server says that it knows
+		pair := c.stage.certs.pair(word)
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	if v := map[string]uint16{"1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[version]; v != 0 {
 		conf.MinVersion, conf.MaxVersion = v, v

@@ -31,7 +31,7 @@ type stage struct {
 }
 
 // placeholder is a word that stands for an address or a path.
-var placeholder = regexp.MustCompile(`\b(?:LISTEN|SAYS|HEADED|WAITS|FIRST|SINK|GARBAGE|DEAF|ENDLESS|ORIGIN|NAMED|BROKEN|SECURE|DEAD|GRPC|BOTH)(?:_[A-Z0-9]+)?\b|\bCERT(?:_OTHER)?\b|\bFILES\b`)
+var placeholder = regexp.MustCompile(`\b(?:LISTEN|SAYS|HEADED|WAITS|FIRST|SINK|HALF|GARBAGE|DEAF|ENDLESS|ORIGIN|NAMED|BROKEN|SECURE|DEAD|GRPC|BOTH)(?:_[A-Z0-9]+)?\b|\bCERT(?:_OTHER)?\b|\bFILES\b`)
 
 // addresses counts those given out, so that none is given twice.
 var addresses atomic.Int64

@@ -251,7 +251,13 @@ func (l *Lab) startCluster(ctx context.Context, o Options) error {
 
 // startRoles runs the bundle.
 func (l *Lab) startRoles(ctx context.Context, o Options) error {
-	base := host.Machine(o.Log)
+	log := o.Log
+	if o.Native && !log.Enabled(ctx, slog.LevelDebug) {
+		// Front, kas and agents end in no order: whom the others do not find is
+		// no news to who only wants warnings.
+		log = slog.New(ending{log.Handler(), &l.ended})
+	}
+	base := host.Machine(log)
 	base.Roots = x509.NewCertPool()
 	base.Roots.AppendCertsFromPEM(l.caPEM)
 	l.host = l.redirect.Host(base)

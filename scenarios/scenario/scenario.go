@@ -46,18 +46,26 @@ const (
 
 func outcomes() []Outcome { return []Outcome{Yes, No, Refused, Impossible} }
 
-// Expect is what the file says must come.
+// Expect is what the file says must come, of those who connect to kas and of
+// those who use the Kubernetes API through it.
 type Expect struct {
-	WSS       Outcome `json:"wss"`
-	GRPCS     Outcome `json:"grpcs"`
-	Proxy     Outcome `json:"k8sProxy"`
-	SPDY      Outcome `json:"spdy"`
-	WebSocket Outcome `json:"websocket"`
+	Agents struct {
+		WSS   Outcome `json:"wss"`
+		GRPCS Outcome `json:"grpcs"`
+	} `json:"agents"`
+	Clients struct {
+		Proxy     Outcome `json:"k8sProxy"` // get
+		SPDY      Outcome `json:"spdy"`     // exec
+		WebSocket Outcome `json:"websocket"`
+	} `json:"clients"`
 }
 
 // Of is what must come of t.
 func (e Expect) Of(t Traffic) Outcome {
-	return map[Traffic]Outcome{WSS: e.WSS, GRPCS: e.GRPCS, Proxy: e.Proxy, SPDY: e.SPDY, WebSocket: e.WebSocket}[t]
+	return map[Traffic]Outcome{
+		WSS: e.Agents.WSS, GRPCS: e.Agents.GRPCS,
+		Proxy: e.Clients.Proxy, SPDY: e.Clients.SPDY, WebSocket: e.Clients.WebSocket,
+	}[t]
 }
 
 // Settings are the file's scenario.yaml.
@@ -94,6 +102,16 @@ func model(name string) *cloud.Model {
 		return &m
 	}
 	return nil
+}
+
+// Marked is the title, with the models that have a part.
+func (s Scenario) Marked() string { return marked(s.Title, s.Models()) }
+
+func marked(title string, models []string) string {
+	if len(models) == 0 {
+		return title
+	}
+	return title + " [model: " + strings.Join(models, ", ") + "]"
 }
 
 // Models are the names of all that have a part in it.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 )
 
@@ -20,10 +19,7 @@ func WriteTable(w io.Writer, cells []Cell) error {
 	failed := 0
 	for i, c := range cells {
 		if i%len(All()) == 0 {
-			fmt.Fprint(t, c.Title)
-			if len(c.Models) > 0 {
-				fmt.Fprintf(t, " [model: %s]", strings.Join(c.Models, ", "))
-			}
+			fmt.Fprint(t, marked(c.Title, c.Models))
 		}
 		fmt.Fprintf(t, "\t%s", c.Got)
 		if !c.Pass {
@@ -44,7 +40,7 @@ func WriteTable(w io.Writer, cells []Cell) error {
 		if c.Got == Yes || c.Reason == "" || c.Got == Impossible && c.Traffic != WSS {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "%s, %s: %s\n", c.Scenario, c.Traffic, c.Reason); err != nil {
+		if _, err := fmt.Fprintf(w, "%s, %s: %s\n", marked(c.Scenario, c.Models), c.Traffic, c.Reason); err != nil {
 			return err
 		}
 	}
@@ -63,7 +59,7 @@ var ErrCells = errors.New("not every cell is as its scenario expects")
 func Judge(cells []Cell) error {
 	for _, c := range cells {
 		if !c.Pass {
-			return fmt.Errorf("%w: %s in %s is %s, not %s", ErrCells, c.Traffic, c.Scenario, c.Got, c.Want)
+			return fmt.Errorf("%w: %s in %s is %s, not %s", ErrCells, c.Traffic, marked(c.Scenario, c.Models), c.Got, c.Want)
 		}
 	}
 	if len(cells) == 0 {

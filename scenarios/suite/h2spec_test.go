@@ -3,15 +3,19 @@ package suite
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +32,8 @@ import (
 	"kasgen/runtime/host"
 	"kasgen/runtime/nginx"
 )
+
+var update = flag.Bool("update", false, "record anew what grpc-go fails by itself")
 
 const specKey = "KASGEN_H2SPEC"
 
@@ -169,7 +175,8 @@ func serve[R running](t *testing.T, start func(context.Context, *host.Host) (R, 
 }
 
 // TestH2SpecEdge holds the edge to what the gRPC server behind it does by
-// itself: it may neither add a fault nor hide one.
+// itself, in the same run and as it was recorded, case by case: it may not add a
+// fault.
 func TestH2SpecEdge(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -198,6 +205,7 @@ drain: 1s
 	}
 	through := serve(t, func(ctx context.Context, h *host.Host) (running, error) { return c.New(ctx, h, nil) }, "127.0.0.1:9443")
 	const path = "/gitlab.agent.reverse_tunnel.rpc.ReverseTunnel/Connect"
+	weak := recorded(t, ln.Addr().String(), path)
 	// Whether grpc-go's last words arrive before its reset is a matter of luck
 	// in some cases, so a difference counts if it is there each time.
 	for n := 1; ; n++ {
@@ -207,12 +215,12 @@ drain: 1s
 		both.Go(func() { got = h2spec(t, through, path) })
 		both.Wait()
 		t.Logf("h2spec: grpc-go %d of %d, through the edge %d of %d", want.count("pass"), len(want), got.count("pass"), len(got))
-		if got.count("pass") < leastEdge || len(got) != specTotal {
-			t.Errorf("%d of %d pass, of %d at least %d have to", got.count("pass"), len(got), specTotal, leastEdge)
+		if len(got) != specTotal || len(want) != specTotal {
+			t.Fatalf("%d and %d cases ran, of %d", len(got), len(want), specTotal)
 		}
 		var worse []string
 		for id, verdict := range want {
-			if verdict == "pass" && got[id] != "pass" {
+			if got[id] != "pass" && (verdict == "pass" || !weak[id]) {
 				worse = append(worse, id)
 			}
 		}
@@ -228,8 +236,36 @@ drain: 1s
 	}
 }
 
-// leastEdge is what grpc-go passes on its own; it is not a general HTTP server.
-const leastEdge = 111
+// weakFile names the cases that grpc-go by itself was seen to fail, some of them
+// by bad luck: it is not a general HTTP server.
+const weakFile = "testdata/h2spec-grpc-go.txt"
+
+// recorded is what weakFile has, written anew with -update.
+func recorded(t *testing.T, address, path string) map[string]bool {
+	t.Helper()
+	weak := map[string]bool{}
+	if *update {
+		for range 5 {
+			for id, verdict := range h2spec(t, address, path) {
+				if verdict != "pass" {
+					weak[id] = true
+				}
+			}
+		}
+		if err := os.WriteFile(weakFile, []byte(strings.Join(slices.Sorted(maps.Keys(weak)), "\n")+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return weak
+	}
+	text, err := os.ReadFile(weakFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		weak[strings.TrimSpace(line)] = true
+	}
+	return weak
+}
 
 // leastNginx is how many cases net/http's own HTTP/2 server passes.
 const leastNginx = 141

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/orca"
 )
 
 // The suite's own services, and the names under which topologies route them.
@@ -31,15 +32,14 @@ const (
 // interopCases are all of grpc-go's interop client but those that need
 // credentials of Google's cloud (compute_engine_creds, service_account_creds,
 // jwt_token_creds, per_rpc_creds, oauth2_auth_token, google_default_credentials,
-// compute_engine_channel_credentials), the soak tests, which are the first case
-// over and over, and the two of ORCA, whose load balancing policy and service
-// have names of their own.
-func interopCases() map[string]func(context.Context, *grpc.ClientConn) {
+// compute_engine_channel_credentials), and orca_oob, whose method is called by
+// the load balancing policy, past every interceptor, so that nobody can rename it.
+func interopCases() map[string]func(context.Context, *channel) {
 	type client = testgrpc.TestServiceClient
-	service := func(run func(context.Context, client, ...grpc.CallOption)) func(context.Context, *grpc.ClientConn) {
-		return func(ctx context.Context, c *grpc.ClientConn) { run(ctx, testgrpc.NewTestServiceClient(c)) }
+	service := func(run func(context.Context, client, ...grpc.CallOption)) func(context.Context, *channel) {
+		return func(ctx context.Context, c *channel) { run(ctx, testgrpc.NewTestServiceClient(c.conn)) }
 	}
-	return map[string]func(context.Context, *grpc.ClientConn){
+	return map[string]func(context.Context, *channel){
 		"empty_unary":                 service(interop.DoEmptyUnaryCall),
 		"large_unary":                 service(interop.DoLargeUnaryCall),
 		"client_streaming":            service(interop.DoClientStreaming),
@@ -52,13 +52,43 @@ func interopCases() map[string]func(context.Context, *grpc.ClientConn) {
 		"status_code_and_message":     service(interop.DoStatusCodeAndMessage),
 		"special_status_message":      service(interop.DoSpecialStatusMessage),
 		"custom_metadata":             service(interop.DoCustomMetadata),
-		"unimplemented_method":        interop.DoUnimplementedMethod,
-		"unimplemented_service": func(ctx context.Context, c *grpc.ClientConn) {
-			interop.DoUnimplementedService(ctx, testgrpc.NewUnimplementedServiceClient(c))
+		"unimplemented_method":        func(ctx context.Context, c *channel) { interop.DoUnimplementedMethod(ctx, c.conn) },
+		"unimplemented_service": func(ctx context.Context, c *channel) {
+			interop.DoUnimplementedService(ctx, testgrpc.NewUnimplementedServiceClient(c.conn))
 		},
-		"pick_first_unary": func(ctx context.Context, c *grpc.ClientConn) {
-			interop.DoPickFirstUnary(ctx, testgrpc.NewTestServiceClient(c))
+		"pick_first_unary": func(ctx context.Context, c *channel) {
+			interop.DoPickFirstUnary(ctx, testgrpc.NewTestServiceClient(c.conn))
 		},
+		"orca_per_rpc": func(ctx context.Context, c *channel) {
+			interop.DoORCAPerRPCTest(ctx, testgrpc.NewTestServiceClient(c.conn))
+		},
+		"rpc_soak": func(ctx context.Context, c *channel) {
+			interop.DoSoakTest(ctx, soak(func() (*grpc.ClientConn, func()) { return c.conn, func() {} }))
+		},
+		"channel_soak": func(ctx context.Context, c *channel) {
+			interop.DoSoakTest(ctx, soak(func() (*grpc.ClientConn, func()) {
+				conn, err := c.open()
+				if err != nil {
+					panic(err) // the process is the case's own; there is no other way out of it
+				}
+				return conn, func() { conn.Close() }
+			}))
+		},
+	}
+}
+
+// channel is one to the front, and how to open another.
+type channel struct {
+	conn *grpc.ClientConn
+	open func() (*grpc.ClientConn, error)
+}
+
+// soak has the sizes and the count of grpc-go's client, whose failures it does
+// not forgive either; how long an iteration takes is not what is asked here.
+func soak(open func() (*grpc.ClientConn, func())) interop.SoakTestConfig {
+	return interop.SoakTestConfig{
+		RequestSize: 271828, ResponseSize: 314159, Iterations: 10, NumWorkers: 1,
+		PerIterationMaxAcceptableLatency: caseLimit, OverallTimeout: caseLimit, ChannelForTest: open,
 	}
 }
 
@@ -73,7 +103,7 @@ func interopServer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	// grpc-go's own server does not say who it is, as pick_first_unary asks.
-	s := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	s := grpc.NewServer(orca.CallMetricsServerOption(nil), grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 		answer, err := handle(ctx, req)
 		if r, ok := answer.(*testgrpc.SimpleResponse); ok && err == nil {
 			r.ServerId = "the one in kas's place"
@@ -140,14 +170,18 @@ func runJob(text string) error {
 	} else {
 		options = append(options, grpc.WithTransportCredentials(credentials.NewTLS(config)), grpc.WithAuthority(j.Name))
 	}
-	conn, err := grpc.NewClient("passthrough:///"+j.Address, options...)
+	if strings.HasPrefix(j.Case, "orca_") {
+		options = append(options, grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"test_backend_metrics_load_balancer": {}}]}`))
+	}
+	open := func() (*grpc.ClientConn, error) { return grpc.NewClient("passthrough:///"+j.Address, options...) }
+	conn, err := open()
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), caseLimit)
 	defer cancel()
-	interopCases()[j.Case](ctx, conn)
+	interopCases()[j.Case](ctx, &channel{conn, open})
 	return nil
 }
 

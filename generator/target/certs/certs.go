@@ -60,7 +60,7 @@ func Render(t topology.Topology) ([]bundle.File, error) {
 	if c.Edge {
 		notes[first+".certificateFile"] = "The edge in the process that obtains it has it from memory; it is written for\nothers, after each renewal."
 	}
-	if c.HAProxy {
+	if t.Readers.HAProxy {
 		f.Certificates[0].CombinedFile = c.TLS.CombinedFile
 		notes[first+".combinedFile"] = "Certificate and key, for HAProxy."
 	}

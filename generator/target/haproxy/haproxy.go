@@ -23,6 +23,7 @@ type values struct {
 	MaxConnections              int
 	Streams                     int // at once of one HTTP/2 connection
 	Drain, Connect, Idle, Sniff time.Duration
+	Stop                        time.Duration // of what a stop or a reload leaves behind; 0: as long as it likes
 	RequestHead, Keepalive      time.Duration
 	Frontends                   []frontend
 	HTTP2                       *balancer // nil: none
@@ -50,7 +51,7 @@ type backend struct {
 func Render(t topology.Topology) ([]bundle.File, error) {
 	v := values{
 		Header: target.Header(t, "HAProxy"), Streams: target.Streams,
-		Drain: t.Timeouts.Drain, Connect: t.Timeouts.Connect, Idle: t.Timeouts.Idle, Sniff: t.Timeouts.Sniff,
+		Drain: t.Timeouts.Drain, Stop: t.Timeouts.Drain, Connect: t.Timeouts.Connect, Idle: t.Timeouts.Idle, Sniff: t.Timeouts.Sniff,
 		RequestHead: t.Timeouts.Header, Keepalive: t.Timeouts.Keepalive,
 	}
 	if t.Front != nil && t.Front.Program == topology.HAProxy {
@@ -74,8 +75,8 @@ func Render(t topology.Topology) ([]bundle.File, error) {
 	if v.MaxConnections == 0 {
 		return nil, nil
 	}
-	if t.Certs != nil && t.Certs.HAProxy {
-		v.Drain = 0
+	if t.Readers.HAProxy {
+		v.Stop = 0
 	}
 	data, err := target.Execute("haproxy/haproxy.cfg.tmpl", word, v)
 	if err != nil {
@@ -93,6 +94,9 @@ func binds(listen []string, acceptProxy bool, tls *topology.TLS, proto string) [
 	options += proto
 	if tls != nil {
 		options += fmt.Sprintf(" ssl crt %s alpn %s ssl-min-ver TLSv%s", word(tls.CombinedFile), strings.Join(tls.ALPN, ","), tls.MinVersion)
+		if c := tls.Clients; c != nil {
+			options += " ca-file " + word(c.CAFile) + " verify " + map[bool]string{true: "required", false: "optional"}[c.Required]
+		}
 	}
 	var lines []string
 	for _, address := range listen {

@@ -79,7 +79,7 @@ func webOf(t topology.Topology) (web, error) {
 		Drain: t.Timeouts.Drain, Connect: t.Timeouts.Connect, Idle: t.Timeouts.Idle,
 		Request: t.Timeouts.Header, Keepalive: t.Timeouts.Keepalive,
 	}
-	if t.Certs != nil && t.Certs.Web {
+	if t.Readers.Web {
 		v.Drain = 0
 	}
 	var err error

@@ -73,7 +73,7 @@ func renderStream(t topology.Topology) ([]bundle.File, error) {
 		Drain:             t.Timeouts.Drain, Connect: t.Timeouts.Connect, Idle: t.Timeouts.Idle,
 		Sniff: t.Timeouts.Sniff, Handshake: t.Timeouts.Handshake,
 	}
-	if t.Certs != nil && t.Certs.Stream {
+	if t.Readers.Stream {
 		v.Drain = 0
 	}
 	headers := map[string]topology.ProxyHeader{}

@@ -56,19 +56,25 @@ module Keys
   CLIENT = %w[listen_addresses listen_port listen_https http2_enabled redirect_http_to_https redirect_http_to_https_port
               proxy_protocol real_ip_header real_ip_recursive real_ip_trusted_addresses ssl_certificate ssl_certificate_key
               ssl_client_certificate ssl_verify_client ssl_verify_depth ssl_ciphers ssl_protocols ssl_prefer_server_ciphers
-              ssl_session_cache ssl_session_timeout ssl_session_tickets ssl_dhparam ssl_password_file hsts_max_age
+              ssl_session_cache ssl_session_timeout ssl_session_tickets ssl_dhparam ssl_ecdh_curve ssl_conf_command
+              ssl_password_file referrer_policy request_buffering_off_path_regex proxy_cache hsts_max_age
               hsts_include_subdomains error_log_level proxy_custom_buffer_size custom_gitlab_server_config dir log_directory
               client_max_body_size proxy_connect_timeout proxy_read_timeout proxy_set_headers].freeze
   DAEMON = %w[enable ha worker_processes worker_connections keepalive_timeout keepalive_time custom_nginx_config
-              server_names_hash_bucket_size log_format gzip_enabled proxy_cache_path status hide_server_tokens].freeze
+              server_names_hash_bucket_size log_format log_format_escape sendfile tcp_nopush tcp_nodelay gzip_enabled
+              gzip_http_version gzip_comp_level gzip_proxied gzip_types proxy_cache_path status hide_server_tokens].freeze
   KAS = %w[enable agent_configuration_poll_period agent_info_cache_ttl agent_info_cache_error_ttl listen_address listen_network
            listen_websocket certificate_file key_file observability_listen_address observability_listen_network
            internal_api_listen_address internal_api_listen_network internal_api_certificate_file internal_api_key_file
            kubernetes_api_listen_address kubernetes_api_certificate_file kubernetes_api_key_file private_api_listen_address
            private_api_listen_network private_api_certificate_file private_api_key_file api_secret_key private_api_secret_key
            websocket_token_secret_key metrics_usage_reporting_period sentry_dsn sentry_environment log_level grpc_log_level dir
-           log_directory env_directory env gitlab_address gitlab_external_url extra_config_command redis_host redis_port
-           redis_socket redis_password].freeze
+           log_directory log_group env_directory env gitlab_address gitlab_external_url extra_config_command redis_socket
+           redis_host redis_port redis_username redis_password redis_sentinels redis_sentinels_master_name
+           redis_sentinels_password redis_sentinels_ssl redis_sentinels_tls_ca_cert_file redis_sentinels_tls_client_cert_file
+           redis_sentinels_tls_client_key_file redis_ssl redis_tls_ca_cert_file redis_tls_client_cert_file
+           redis_tls_client_key_file].freeze
+  WORKSPACES = { 'enabled' => :leaf, 'listen' => %w[network address listen_grace_period shutdown_grace_period].to_h { |n| [n, :leaf] } }.freeze
   RAILS = %w[gitlab_kas_enabled gitlab_kas_external_url gitlab_kas_internal_url gitlab_kas_external_k8s_proxy_url].freeze
   LETSENCRYPT = %w[enable alt_names contact_emails auto_renew auto_renew_hour auto_renew_minute auto_renew_day_of_month
                    auto_renew_log_directory key_type key_size ec_curve wwwroot owner group authorization_method
@@ -82,7 +88,7 @@ module Keys
     any = ->(names) { names.to_h { |n| [n, :leaf] } }
     vhost = CLIENT + %w[enable host port https]
     vhost += %w[k8s_proxy_connect_timeout k8s_proxy_send_timeout k8s_proxy_read_timeout k8s_proxy_max_temp_file_size] if since?(version, 18, 11)
-    services = { 'gitlab_kas' => any.call(KAS), 'gitlab_rails' => any.call(RAILS), 'letsencrypt' => any.call(LETSENCRYPT) }
+    services = { 'gitlab_kas' => any.call(KAS).merge('workspaces' => WORKSPACES), 'gitlab_rails' => any.call(RAILS), 'letsencrypt' => any.call(LETSENCRYPT) }
     if since?(version, 19, 2)
       services['gitlab_kas']['nginx'] = any.call(vhost)
       services['gitlab_rails']['nginx'] = any.call(CLIENT + %w[default_server_enabled])

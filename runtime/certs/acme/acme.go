@@ -75,7 +75,7 @@ type Options struct {
 
 	Now   func() time.Time // nil: time.Now
 	Check time.Duration    // how often the clock and the cache are looked at; 0: a minute
-	Retry time.Duration    // the first wait after a failure; 0: a minute
+	Retry time.Duration    // the wait after a second failure in a row, the first gets a tenth; 0: a minute
 }
 
 // Source is certificates of a CA.

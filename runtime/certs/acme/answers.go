@@ -115,7 +115,7 @@ func mkdirPublic(dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.Chmod(dir, 0o755)
+	return errors.Join(os.Chmod(dir, 0o755), atomicfile.Inherit(dir))
 }
 
 func (s *Source) drop(ctx context.Context, entry string) {

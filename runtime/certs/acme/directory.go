@@ -22,7 +22,7 @@ type Directory struct{ path string }
 
 // OpenDirectory makes the directory if it is not there.
 func OpenDirectory(path string) (*Directory, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := atomicfile.MkdirAll(path, 0o700); err != nil {
 		return nil, err
 	}
 	return &Directory{path}, nil
@@ -80,6 +80,9 @@ func (d *Directory) Lock(ctx context.Context, name string) (context.Context, fun
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, nil, err
+	}
+	if err := atomicfile.Inherit(path); err != nil {
+		return nil, nil, errors.Join(err, f.Close())
 	}
 	tick := time.NewTicker(lockPoll)
 	defer tick.Stop()

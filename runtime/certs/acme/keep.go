@@ -95,18 +95,22 @@ func (s *Source) load(ctx context.Context, c *certificate) error {
 	if err != nil || held != nil && cert.Leaf.NotBefore.Before(held.Leaf.NotBefore) {
 		return s.save(ctx, c, held) // what was lost there is here
 	}
-	s.use(c, cert, string(data))
+	renewed := s.o.Now()
+	if held == nil {
+		renewed = cert.Leaf.NotBefore // nobody here saw it come
+	}
+	s.use(c, cert, string(data), renewed)
 	return nil
 }
 
-func (s *Source) use(c *certificate, cert *tls.Certificate, entry string) {
+func (s *Source) use(c *certificate, cert *tls.Certificate, entry string, renewed time.Time) {
 	if s.Put(c.id, cert) {
 		s.o.Log.Info("a certificate is in use", "certificate", c.id, "names", c.names, "issuer", cert.Leaf.Issuer.CommonName, "expires", cert.Leaf.NotAfter)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seen, c.failing = entry, ""
-	c.status.Renewed, c.status.Error, c.status.Retry = s.o.Now(), "", time.Time{}
+	c.status.Renewed, c.status.Error, c.status.Retry = renewed, "", time.Time{}
 }
 
 func (s *Source) save(ctx context.Context, c *certificate, cert *tls.Certificate) error {
@@ -171,7 +175,7 @@ func (s *Source) obtain(ctx context.Context, c *certificate, force bool) error {
 	if err != nil {
 		return s.failed(ctx, c, err, last)
 	}
-	s.use(c, cert, "")
+	s.use(c, cert, "", s.o.Now())
 	// It serves even if it cannot be kept; load will try again.
 	if err := s.save(ctx, c, cert); err != nil {
 		s.fault(c, fmt.Errorf("keeping the new certificate: %w", err), time.Time{})

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Waits after failures. The first is Options.Retry; a CA may ask for longer,
+// Waits after failures. They begin with Options.Retry; a CA may ask for longer,
 // which is kept up to a week, the longest window of a rate limit that a CA
 // announces. A longer one is a mistake of a clock.
 const (
@@ -41,10 +41,16 @@ func renewal(leaf *x509.Certificate, ari renewalInfo) time.Time {
 	return suggested
 }
 
-// again is how long to wait after the nth failure in a row.
+// again is how long to wait after the nth failure in a row. The first one is
+// often that of a start: a balancer that found the edge down a moment ago, a
+// name that is not known everywhere yet. So it is followed at once, once: CAs
+// count failures by the hour.
 func again(first time.Duration, n int) time.Duration {
+	if n <= 1 {
+		return first / 10
+	}
 	wait := first
-	for range n - 1 {
+	for range n - 2 {
 		if wait *= 2; wait >= lastRetry {
 			return lastRetry
 		}

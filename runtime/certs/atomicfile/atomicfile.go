@@ -1,6 +1,7 @@
 // Package atomicfile replaces a file so that a reader finds the old content or
 // the new, never a part. It knows nothing of what the content means. Its law:
-// a file is complete and on disk before it has its name.
+// a file is complete and on disk before it has its name, and belongs to whom
+// it belonged to.
 package atomicfile
 
 import (
@@ -27,7 +28,10 @@ func Write(path string, data []byte, mode fs.FileMode) (err error) {
 			_ = os.Remove(tmp.Name()) // gone already, or a leftover that nothing reads
 		}
 	}()
-	_, err = tmp.Write(data)
+	err = inherit(tmp, path)
+	if err == nil {
+		_, err = tmp.Write(data)
+	}
 	if err == nil {
 		err = tmp.Chmod(mode)
 	}

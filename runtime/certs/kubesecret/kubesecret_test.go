@@ -163,7 +163,10 @@ func TestLockLostAtWork(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(*standIn){
 		"stolen": func(s *standIn) {
-			s.objects["/apis/coordination.k8s.io/v1/namespaces/gitlab/leases/"+leaseName("kas-acme", "l")]["spec"].(map[string]any)["holderIdentity"] = "thief"
+			path := "/apis/coordination.k8s.io/v1/namespaces/gitlab/leases/" + leaseName("kas-acme", "l")
+			lease := s.objects[path]
+			lease["spec"].(map[string]any)["holderIdentity"] = "thief"
+			s.store(path, lease) // as another version, which a renewal that is under way conflicts with
 		},
 		"no API server": func(s *standIn) {
 			s.front = func(w http.ResponseWriter, _ *http.Request) bool {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"kasgen/runtime/certs"
+	"kasgen/runtime/certs/atomicfile"
 )
 
 // prepare has every file of a certificate there before a program wants to read
@@ -18,7 +19,7 @@ func (s *Server) prepare(o certs.Output, names []string) error {
 		if path == "" {
 			continue
 		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		if err := atomicfile.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return err
 		}
 	}

@@ -101,6 +101,18 @@ type Written struct {
 	Names []string
 }
 
+// Pairs are the files that certificates are written to, in each form.
+func (c *Config) Pairs() []certs.Served {
+	var all []certs.Served
+	for _, cert := range c.file.Certificates {
+		all = append(all, certs.Served{Pair: certs.Pair{Certificate: cert.CertificateFile, Key: cert.KeyFile}, Names: cert.Names})
+		if cert.CombinedFile != "" {
+			all = append(all, certs.Served{Pair: certs.Pair{Certificate: cert.CombinedFile, Key: cert.CombinedFile}, Names: cert.Names})
+		}
+	}
+	return all
+}
+
 // CacheDirectory is where replicas share what they obtain; empty: elsewhere.
 func (c *Config) CacheDirectory() string { return c.file.ACME.Cache.Directory }
 

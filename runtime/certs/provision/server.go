@@ -138,7 +138,7 @@ func (s *Server) Close() {
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /liveness", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.HandleFunc("GET /readiness", s.readiness)
+	mux.Handle("GET /readiness", certs.Readiness(s.Status, time.Now))
 	// A CA asks on port 80, and the server there passes it on.
 	mux.Handle("/.well-known/acme-challenge/", s.source.HTTPHandler(http.NotFoundHandler()))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.host.Metrics, promhttp.HandlerOpts{Registry: s.host.Metrics}))

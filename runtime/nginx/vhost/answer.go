@@ -155,7 +155,7 @@ func (q *request) fail(status int) step {
 	case 400, 413, 414, statusHeadTooLarge, 500, 501:
 		q.w.close()
 	}
-	q.errStatus = status
+	q.errStatus = shown(status)
 	if !q.erring && len(q.settings.errorPages) > 0 && q.changes > 0 {
 		q.erring = !q.settings.recursiveErrors
 		for _, p := range q.settings.errorPages {
@@ -169,11 +169,7 @@ func (q *request) fail(status int) step {
 
 // special answers with nginx's page for a status.
 func (q *request) special(status int, location string) step {
-	shown := status
-	if status == statusHeadTooLarge {
-		shown = http.StatusBadRequest
-	}
-	q.errStatus = shown
+	q.errStatus = shown(status)
 	body := q.page(status)
 	h := http.Header{}
 	if location != "" {
@@ -182,7 +178,15 @@ func (q *request) special(status int, location string) step {
 	if body != "" {
 		h.Set("Content-Type", "text/html")
 	}
-	return q.send(shown, h, body)
+	return q.send(q.errStatus, h, body)
+}
+
+// shown is the status that a client sees.
+func shown(status int) int {
+	if status == statusHeadTooLarge {
+		return http.StatusBadRequest
+	}
+	return status
 }
 
 // errorPage is one status of an error_page line.
@@ -210,7 +214,7 @@ func (q *request) errorPage(p errorPage) step {
 			return q.special(http.StatusInternalServerError, "")
 		}
 		q.internal = true
-		q.in(l)
+		q.enter(l)
 		return q.changed(fromLocation)
 	}
 	status := p.overwrite
@@ -279,6 +283,9 @@ func (q *request) send(status int, h http.Header, body string) step {
 // finish gives an answer what nginx adds to every one.
 func (q *request) finish(status int, h http.Header, length int64) {
 	q.status, q.sent = status, h
+	if q.settings.keepalive == 0 {
+		q.w.close() // no location was chosen that would have said so
+	}
 	if len(h["Server"]) == 0 {
 		h.Set("Server", q.signature())
 	}

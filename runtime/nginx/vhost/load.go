@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kasgen/internal/nginxconf"
+	"kasgen/runtime/certs"
 	"kasgen/runtime/nginx/directive"
 	"kasgen/runtime/nginx/mapping"
 	"kasgen/runtime/nginx/upstream"
@@ -240,6 +241,7 @@ func (l *loader) certified(k *socket, s *server) {
 		l.Add(directive.Incomplete, s.pos, fmt.Sprintf(`no "ssl_certificate" is defined for the "listen ... ssl" of %s`, k.address), "TLS cannot be ended without", "add ssl_certificate and ssl_certificate_key")
 	}
 	for _, c := range t.certificates {
+		l.config.pairs = certs.Add(l.config.pairs, certs.Served{Pair: certs.Pair{Certificate: c.cert, Key: c.key}, Names: s.single()})
 		for _, f := range []string{c.cert, c.key} {
 			if !slices.Contains(l.config.files, f) {
 				l.config.files = append(l.config.files, f)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"kasgen/internal/diag"
+	"kasgen/runtime/certs"
 	"kasgen/runtime/nginx/upstream"
 )
 
@@ -12,6 +13,7 @@ import (
 type Config struct {
 	sockets []*socket
 	files   []string
+	pairs   []certs.Served
 	roots   []string // files of CAs, for upstreams
 	// upstreams and captures are for what is known of each request only.
 	upstreams map[string]*upstream.Upstream

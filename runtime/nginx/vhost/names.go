@@ -13,6 +13,18 @@ type serverName struct {
 	pattern *regexp.Regexp
 }
 
+// single are the names of s that stand for themselves: no pattern, and not the
+// words for nobody's name.
+func (s *server) single() []string {
+	var all []string
+	for _, n := range s.names {
+		if n.pattern == nil && strings.Contains(n.text, ".") && !strings.ContainsAny(n.text, "*_") && !strings.HasPrefix(n.text, ".") && !strings.HasSuffix(n.text, ".") {
+			all = append(all, n.text)
+		}
+	}
+	return all
+}
+
 // names finds a server by the name that a client asks for.
 type names struct {
 	exact, suffix, prefix map[string]*server

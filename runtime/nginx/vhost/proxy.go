@@ -10,6 +10,7 @@ import (
 
 	"kasgen/runtime/balancer"
 	"kasgen/runtime/httpengine"
+	"kasgen/runtime/relay"
 )
 
 // exchange is one request's way through the servers of its upstream.
@@ -152,7 +153,7 @@ func (x *exchange) ask() (status int, again bool) {
 	} else {
 		up.MaxHeaderBytes = x.settings.headSize
 		failure = up.HTTP1(x.w, x.r, x.out, httpengine.HTTP1Options{
-			Client: limits, OnResponse: x.answered, Buffer: x.settings.buffering, EndTogether: true,
+			Client: limits, OnResponse: x.answered, Buffer: x.settings.buffering, Ends: relay.Together,
 			Upgraded: release,
 		})
 		handed = failure == nil && x.upstream.status == http.StatusSwitchingProtocols && x.decided == 0

@@ -23,6 +23,7 @@ type request struct {
 
 	peer, local, source netip.AddrPort // ends of the socket; who the PROXY header says it is
 	remote              netip.AddrPort // the client, as far as is known
+	nth                 int64          // which request of its connection it is
 
 	host string
 	target
@@ -143,6 +144,14 @@ func (q *request) in(l *location) {
 	q.loc, q.settings = l, l.settings
 }
 
+// enter has the location say how long the connection lives on.
+func (q *request) enter(l *location) {
+	q.in(l)
+	if q.r.ProtoMajor < 2 {
+		q.rest()
+	}
+}
+
 // matched remembers the groups of a pattern for $1 and its names.
 func (q *request) matched(re *regexp.Regexp, groups []string) {
 	q.groups = groups
@@ -182,9 +191,9 @@ func (q *request) serverPhase() step {
 func (q *request) findPhase() step {
 	l, slash := q.server.root.inner.find(q, q.uri)
 	if l != nil {
-		q.in(l)
+		q.enter(l)
 	} else {
-		q.in(q.server.root)
+		q.enter(q.server.root)
 	}
 	switch {
 	case l != nil && l.internal && !q.internal:

@@ -78,6 +78,10 @@ func (c *Config) Files() []string { return slices.Clone(c.files) }
 // Bound is how long requests and streams go on at the end.
 func (c *Config) Bound(drain time.Duration) { c.drain = drain }
 
+// Pairs is the certificates that clients are shown, with their keys and the
+// names of their servers, as far as those are single names.
+func (c *Config) Pairs() []certs.Served { return slices.Clone(c.pairs) }
+
 // New reads the certificates and opens every listener, or none.
 func (c *Config) New(ctx context.Context, h *host.Host) (*Server, error) {
 	s := &Server{config: c, host: h, log: h.Log, roots: map[string]*x509.CertPool{}, retired: make(chan struct{}),
@@ -126,7 +130,7 @@ func (s *Server) options(k *socket) httpengine.ServerOptions {
 	o := httpengine.ServerOptions{
 		Log: s.log, HTTP1: true, HTTP2: true,
 		Handshake: first.headerTimeout, Header: first.headerTimeout, Idle: first.keepalive, Send: first.sendTimeout,
-		MaxHeaderBytes: maxHead, MaxConcurrentStreams: uint32(first.streams), Refused: first.refused,
+		MaxHeaderBytes: maxHead, HeadLine: first.headSize, MaxConcurrentStreams: uint32(first.streams), Refused: first.refused,
 	}
 	if k.proxy {
 		o.Proxy = httpengine.AnyProxy
@@ -187,18 +191,23 @@ func (q *request) describe() {
 		q.local = netip.AddrPort{}
 	}
 	q.at(q.socket.servers[0])
-	q.rest()
+	if c := q.client; c != nil {
+		q.nth = c.Requests.Add(1)
+	}
+	if q.r.ProtoMajor == 2 {
+		q.rest()
+	}
 }
 
 // rest ends a connection that has served as many requests, or for as long, as
-// the server lets it.
+// the place lets it. On HTTP/1 that is the location, and who is answered before
+// one is chosen is only counted; on HTTP/2 the default server has the say.
 func (q *request) rest() {
 	if q.client == nil {
 		return
 	}
-	n := q.client.Requests.Add(1)
 	s := q.settings
-	if n >= int64(s.keepaliveRequests) || s.keepalive == 0 || time.Since(q.client.Begun) > s.keepaliveTime {
+	if q.nth >= int64(s.keepaliveRequests) || s.keepalive == 0 || time.Since(q.client.Begun) > s.keepaliveTime {
 		q.w.close()
 	}
 }

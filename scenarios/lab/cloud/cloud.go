@@ -40,12 +40,16 @@ type Limit struct {
 	What   string        `json:"what"`
 	Source string        `json:"source"` // where it is documented; empty: unknown
 	Done   bool          `json:"done"`   // the model does it
-	Life   time.Duration `json:"-"`      // of an upgraded connection, silent or not
+	Life   time.Duration `json:"-"`      // of a request with its answer, silent or not
 	Idle   time.Duration `json:"-"`      // that a connection may be silent
 }
 
 const (
-	google    = "https://cloud.google.com/load-balancing/docs/https"
+	google = "https://cloud.google.com/load-balancing/docs/https"
+	// googleLimit counts from the first byte of a request to the last of its
+	// answer.
+	googleLimit = google + "#timeout-bes"
+
 	albRules  = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-listeners.html"
 	albIdle   = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html"
 	albGroups = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-target-groups.html"
@@ -62,7 +66,7 @@ func Models() []Model {
 			Name: "gke-http", Title: "Google's HTTP(S) load balancer, HTTP/1.1 to its backend", Kind: HTTP1,
 			Limits: []Limit{
 				{What: "an upgrade to WebSocket passes, any other does not", Source: google, Done: true},
-				{What: "an upgraded connection lives as long as the backend's time limit, 30 s by default, silent or not", Source: google, Done: true, Life: 30 * time.Second},
+				{What: "a request with its whole answer has the backend service's time limit, 30 s by default, and an upgraded connection no more, silent or not", Source: googleLimit, Done: true, Life: 30 * time.Second},
 				{What: "gRPC needs HTTP/2 to the backend", Source: google, Done: true},
 			},
 		},
@@ -70,7 +74,8 @@ func Models() []Model {
 			Name: "gke-http2", Title: "Google's HTTP(S) load balancer, HTTP/2 to its backend", Kind: HTTP2,
 			Limits: []Limit{
 				{What: "nothing is upgraded in HTTP/2", Source: google, Done: true},
-				{What: "how long a gRPC stream lives"},
+				{What: "a request with its whole answer has the backend service's time limit, 30 s by default, silent or not", Source: googleLimit, Done: true, Life: 30 * time.Second},
+				{What: "whether gRPC streams have another limit; the model gives them the same"},
 			},
 		},
 		{
@@ -134,7 +139,8 @@ func Find(name string) (Model, bool) {
 	return Model{}, false
 }
 
-// Life is how long an upgraded connection lives; 0: as long as it likes.
+// Life is how long a request may take with its answer, and with the connection
+// that it becomes; 0: as long as it likes.
 func (m Model) Life() time.Duration { return m.first(func(l Limit) time.Duration { return l.Life }) }
 
 // Idle is how long a connection may be silent; 0: for ever.

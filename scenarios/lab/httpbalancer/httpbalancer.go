@@ -36,7 +36,7 @@ type Options struct {
 	Certificate tls.Certificate
 	Backend     string        // host:port, as Dial knows it
 	Paths       []Path        // that go elsewhere, the longest prefix first
-	Life        time.Duration // of an upgraded connection; 0: as long as it likes
+	Life        time.Duration // of a request with its answer, upgraded or not; 0: as long as it likes
 	Idle        time.Duration // that a client's connection may be silent; 0: for ever
 	BackendTLS  *tls.Config   // nil: cleartext
 	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
@@ -95,18 +95,15 @@ func transport(o Options) *http.Transport {
 	return t
 }
 
-// limited ends upgraded connections when their time is over.
+// limited ends requests, and what they have become, when their time is over.
 func limited(next http.Handler, life time.Duration) http.Handler {
 	if life == 0 {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Upgrade") != "" {
-			ctx, cancel := context.WithTimeout(r.Context(), life)
-			defer cancel()
-			r = r.WithContext(ctx)
-		}
-		next.ServeHTTP(w, r)
+		ctx, cancel := context.WithTimeout(r.Context(), life)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 

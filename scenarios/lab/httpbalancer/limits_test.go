@@ -48,6 +48,46 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestLifeOfAnswers: an answer that goes on is cut at the limit as well, be it of
+// HTTP/1.1 or 2, and one that is over in time is not.
+func TestLifeOfAnswers(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for r.URL.Path == "/endless" && r.Context().Err() == nil {
+			if _, err := io.WriteString(w, "more"); err != nil {
+				return
+			}
+			_ = http.NewResponseController(w).Flush() // fails with the next write
+			time.Sleep(10 * time.Millisecond)
+		}
+		io.WriteString(w, "whole")
+	}))
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	t.Cleanup(s.Close)
+	for _, kind := range []Kind{HTTP1, HTTP2} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			b, config := start(t, Options{Kind: kind, Backend: s.Listener.Addr().String(), Life: time.Second})
+			client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: kind == HTTP2}}
+			t.Cleanup(client.CloseIdleConnections)
+			for path, want := range map[string]bool{"/short": true, "/endless": false} {
+				resp, err := client.Get("https://" + b.Addr().String() + path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if whole := err == nil; whole != want || len(body) == 0 {
+					t.Errorf("%s: %d bytes, %v", path, len(body), err)
+				}
+			}
+		})
+	}
+}
+
 // lives says whether a connection that echoes is there after that time.
 func lives(conn io.ReadWriter, r *bufio.Reader, talks bool, after time.Duration) bool {
 	echoed := func() bool {

@@ -1,0 +1,170 @@
+package omnibus
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kasgen/internal/cli"
+	"kasgen/runtime/certs"
+)
+
+// dSpec has GitLab's nginx read kas's certificate.
+func dSpec(source string) string {
+	return strings.Replace(killedSpec, "topology: A", "topology: D", 1) + source
+}
+
+// TestNginxFindsItsCertificates: what GitLab's nginx would not start without
+// stops the run, and a placeholder is there where it is obtained only later.
+func TestNginxFindsItsCertificates(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	s.install()
+	crt, key := s.host.at("var/lib/kasgen/tls/kas.crt"), s.host.at("var/lib/kasgen/tls/kas.key")
+	if err := errors.Join(os.Remove(crt), os.Remove(key)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s.host.at(specFile), dSpec(""))
+	if err := s.hook("pre"); cli.Code(err) != Refused || !strings.Contains(s.errs.String(), "error: KAS5110: /var/lib/kasgen/tls/kas.crt is not there") {
+		t.Errorf("without a certificate: %v\n%s", err, s.errs.String())
+	}
+	put(t, s.host.at(specFile), dSpec("tls: {source: acme}\n"))
+	for range 2 {
+		if err := s.hook("pre"); err != nil {
+			t.Fatal(err, s.errs.String())
+		}
+	}
+	cert, errCert := os.ReadFile(crt)
+	text, errKey := os.ReadFile(key)
+	if err := errors.Join(errCert, errKey); err != nil {
+		t.Fatal(err)
+	}
+	pair, err := certs.Parse(cert, text)
+	if err != nil || !certs.IsPlaceholder(pair.Leaf) {
+		t.Errorf("no placeholder lies there: %v", err)
+	}
+	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key's mode: %v, %v", info, err)
+	}
+	put(t, crt, "what has been obtained")
+	if err := s.hook("pre"); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(crt); err != nil || string(data) != "what has been obtained" {
+		t.Errorf("a placeholder has taken the place of %q, %v", data, err)
+	}
+}
+
+// TestNginxJudges: a refusal that names nothing of ours counts where nginx took
+// its files before, and is somebody else's where it did not.
+func TestNginxJudges(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	for name, tt := range map[string]struct {
+		always bool
+		code   int
+	}{"broken by ours": {false, Refused}, "broken before": {true, cli.Done}} {
+		t.Run(name, func(t *testing.T) { //nolint:paralleltest // PATH is the process's
+			s := newTold(t)
+			s.install()
+			put(t, s.host.at("var/opt/gitlab/nginx/conf/nginx.conf"), "")
+			nginx := s.host.at(nginxBinary)
+			put(t, nginx, fmt.Sprintf("#!/bin/sh\n# a stand-in for a test\n%t || grep -q ssl_certificate %s/vhosts/*.conf || exit 0\necho 'nginx: [emerg] cannot load certificate' >&2\nexit 1\n", tt.always, s.host.bundle()))
+			if err := os.Chmod(nginx, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			put(t, s.host.at(specFile), dSpec(""))
+			if err := s.hook("pre"); cli.Code(err) != tt.code || strings.Contains(s.errs.String(), "KAS5109") != (tt.code == Refused) {
+				t.Errorf("%v, want exit code %d\n%s", err, tt.code, s.errs.String())
+			}
+		})
+	}
+}
+
+// TestWithoutSystemd: in a container every run ends well, says what has to run
+// beside GitLab, and says it once.
+func TestWithoutSystemd(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	if err := os.Remove(s.host.at("run/systemd/system")); err != nil {
+		t.Fatal(err)
+	}
+	s.install()
+	run := func() string {
+		t.Helper()
+		s.out.Reset()
+		if err := (&reconfiguration{options: s.options(), streams: s.streams()}).run(t.Context()); err != nil {
+			t.Fatal(err, s.errs.String())
+		}
+		return s.out.String()
+	}
+	if out := run(); !strings.Contains(out, "there is no systemd here") {
+		t.Error(out)
+	}
+	if out := run(); strings.Contains(out, "systemd") || !strings.Contains(out, "nothing is to be changed") {
+		t.Errorf("a second time: %s", out)
+	}
+	// D is all in GitLab's nginx.
+	put(t, s.host.at(specFile), dSpec(""))
+	run()
+	put(t, s.host.at(specFile), dSpec("timeouts: {idle: 3h}\n"))
+	if out := run(); strings.Contains(out, "systemd") || !strings.Contains(out, "nginx was reloaded") {
+		t.Errorf("of D: %s", out)
+	}
+	if d := cmp.Diff([]string{"gitlab-ctl hup nginx", "gitlab-ctl hup nginx", "gitlab-ctl hup nginx"}, s.was()); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestReaders: who reads what has changed, and whose address is another.
+func TestReaders(t *testing.T) {
+	t.Parallel()
+	unit := func(name string) string { return filepath.Join(unitsFolder, name) }
+	for name, tt := range map[string]struct{ list, readers, sockets []string }{
+		"a file of the front":     {[]string{"haproxy/haproxy.cfg", "kasgen.lock.yaml"}, []string{"kasgen-front.service"}, nil},
+		"the edge and its unit":   {[]string{"edge/edge.yaml", unit("kasgen-edge.service")}, []string{"kasgen-edge.service"}, nil},
+		"certificates":            {[]string{"certs/certs.yaml", "vhosts/kas.conf"}, []string{"kasgen-certs.service"}, nil},
+		"an address of the front": {[]string{"haproxy/haproxy.cfg", unit("kasgen-front.socket"), unit("kasgen.target")}, []string{"kasgen-front.service"}, []string{"kasgen-front.socket", "kasgen-front.service"}},
+		"nothing that is read":    {[]string{RubyPath, "kasgen.lock.yaml", "vhosts/kas.conf"}, nil, nil},
+	} {
+		if d := cmp.Diff(tt.readers, readers(tt.list)); d != "" {
+			t.Errorf("%s, readers: %s", name, d)
+		}
+		if d := cmp.Diff(tt.sockets, sockets(tt.list)); d != "" {
+			t.Errorf("%s, sockets: %s", name, d)
+		}
+	}
+}
+
+// TestSettingsOfNow: what Omnibus would refuse is seen in gitlab.rb as it is, not
+// in what the last run had, and a gitlab.rb that cannot be asked stops nothing.
+func TestSettingsOfNow(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	s.install()
+	s.chef()
+	put(t, s.host.at(gitlabCtl+".settings"), "")
+	rewrite := func(settings string) {
+		t.Helper()
+		put(t, s.host.at(gitlabCtl+".settings"), settings)
+		later := time.Now().Add(time.Hour) // than chef
+		if err := os.Chtimes(s.host.at(gitlabFile), later, later); err != nil {
+			t.Fatal(err)
+		}
+		s.errs.Reset()
+	}
+	const secret = "c2hvcnQ="
+	rewrite(`{"gitlab_kas": {"api_secret_key": "` + secret + `"}}`)
+	if err := s.hook("pre"); cli.Code(err) != Refused || !strings.Contains(s.errs.String(), "KAS5101") || strings.Contains(s.errs.String(), secret) {
+		t.Errorf("a secret that is too short: %v\n%s", err, s.errs.String())
+	}
+	rewrite("this is not JSON: " + secret)
+	if err := s.hook("pre"); err != nil || !strings.Contains(s.errs.String(), "the settings of the last run count") || strings.Contains(s.errs.String(), secret) {
+		t.Errorf("settings that cannot be read: %v\n%s", err, s.errs.String())
+	}
+	rewrite(`{"gitlab_kas": {}}`)
+	if err := s.hook("pre"); err != nil || strings.Contains(s.errs.String(), "last run") {
+		t.Errorf("settings that are right: %v\n%s", err, s.errs.String())
+	}
+}
