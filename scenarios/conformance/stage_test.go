@@ -36,7 +36,27 @@ var placeholder = regexp.MustCompile(`\b(?:LISTEN|SAYS|HEADED|WAITS|FIRST|SINK|H
 // addresses counts those given out, so that none is given twice.
 var addresses atomic.Int64
 
-func newStage(ctx context.Context, b *book, f front) (_ *stage, err error) {
+// portsTried is how often a front is given other ports where a program of the
+// machine took one between the choice and the start.
+const portsTried = 5
+
+// newStage starts a front, on other ports where one has gone meanwhile.
+func newStage(ctx context.Context, b *book, f front) (*stage, error) {
+	for tried := 1; ; tried++ {
+		s, err := startStage(ctx, b, f)
+		if err == nil || tried == portsTried || !portTaken(err.Error()) && (s == nil || !portTaken(s.said.String())) {
+			return s, err
+		}
+	}
+}
+
+// portTaken tells whether a front says so of an address: in Go and nginx's
+// words, or in HAProxy's, which has the same in brackets.
+func portTaken(said string) bool {
+	return strings.Contains(strings.ToLower(said), "address already in use")
+}
+
+func startStage(ctx context.Context, b *book, f front) (_ *stage, err error) {
 	s := &stage{book: b, front: f, cast: &cast{who: map[string]*server{}}, listens: map[string]string{}}
 	defer func() {
 		if err != nil {
