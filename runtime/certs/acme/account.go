@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	xacme "golang.org/x/crypto/acme"
+	"golang.org/x/crypto/acme/autocert"
 )
 
 const accountName = "account"
@@ -119,7 +120,7 @@ func gone(err error) bool {
 // accountKey is the one in the cache, nil if there is none that can be read.
 func (s *Source) accountKey(ctx context.Context) (*ecdsa.PrivateKey, error) {
 	data, err := s.o.Cache.Get(ctx, s.prefix+accountName)
-	if errors.Is(err, ErrMiss) {
+	if errors.Is(err, autocert.ErrCacheMiss) {
 		return nil, nil
 	}
 	if err != nil {

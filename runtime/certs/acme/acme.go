@@ -4,11 +4,12 @@
 // CA, one certificate is one order however many replicas want it, and the CA's
 // word on when to come back is kept.
 //
-// It is built on golang.org/x/crypto/acme and not on autocert, which orders
-// inside a handshake and lets that wait for minutes, knows no lock between
-// replicas, no renewal information (RFC 9773) and no Retry-After, keeps one key
-// for ever, puts one name into a certificate, does not get over a revoked
-// account, and cannot be told to renew or to stop.
+// It is built on golang.org/x/crypto/acme and, of autocert beside it, on the
+// cache. autocert's Manager orders inside a handshake and lets that wait for
+// minutes, knows no lock between replicas, no renewal information (RFC 9773)
+// and no Retry-After, keeps one key for ever, puts one name into a certificate,
+// does not get over a revoked account, and cannot be told to renew or to stop:
+// none of it can be added from outside.
 package acme
 
 import (
@@ -25,6 +26,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/crypto/acme/autocert"
 	"golang.org/x/sync/errgroup"
 
 	"kasgen/runtime/certs"
@@ -115,7 +117,7 @@ func New(ctx context.Context, o Options) (*Source, error) {
 		c := &certificate{id: names[0], names: names,
 			status: certs.Status{ID: names[0], Source: "acme", Names: names}}
 		s.certs = append(s.certs, c)
-		if err := s.load(ctx, c); err != nil && !errors.Is(err, ErrMiss) {
+		if err := s.load(ctx, c); err != nil && !errors.Is(err, autocert.ErrCacheMiss) {
 			_ = s.unshared(ctx, c, fmt.Errorf("reading the cache: %w", err)) // it has said what there is to say
 			continue
 		}
@@ -152,7 +154,7 @@ func (s *Source) Issue(ctx context.Context) error {
 		c.moving.Lock()
 		err := s.load(ctx, c)
 		c.moving.Unlock()
-		if err != nil && !errors.Is(err, ErrMiss) {
+		if err != nil && !errors.Is(err, autocert.ErrCacheMiss) {
 			faults = append(faults, fmt.Errorf("%s: reading the cache: %w", c.id, err))
 			continue
 		}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/acme/autocert"
 )
 
 func quiet(t *testing.T) Options {
@@ -206,8 +207,8 @@ func TestDirectory(t *testing.T) {
 			t.Errorf("%q was taken as a key", key)
 		}
 	}
-	if _, err := d.Get(ctx, "none"); !errors.Is(err, ErrMiss) {
-		t.Errorf("what is not there: %v, want ErrMiss", err)
+	if _, err := d.Get(ctx, "none"); !errors.Is(err, autocert.ErrCacheMiss) {
+		t.Errorf("what is not there: %v, want autocert.ErrCacheMiss", err)
 	}
 	if err := d.Put(ctx, "a", []byte("text")); err != nil {
 		t.Fatal(err)

@@ -7,24 +7,21 @@ import (
 	"errors"
 	"net/url"
 	"strings"
-)
 
-// ErrMiss says that a cache has nothing under a key.
-var ErrMiss = errors.New("not in the cache")
+	"golang.org/x/crypto/acme/autocert"
+)
 
 // ErrLockLost says that a lock was lost while it was held, by whoever could not
 // say in time that it lives.
 var ErrLockLost = errors.New("the lock was lost")
 
 // Cache is what replicas share: account, certificates with their keys, answers
-// to challenges, and when to try again.
+// to challenges, and when to try again. It is autocert's, so what was written
+// for that stores entries here too, and the lock that autocert lacks: an order
+// is placed once. Get returns autocert.ErrCacheMiss where there is nothing, Put
+// is whole or not at all, and Delete is no error where there is nothing.
 type Cache interface {
-	// Get returns ErrMiss where there is nothing.
-	Get(ctx context.Context, key string) ([]byte, error)
-	// Put is whole or not at all.
-	Put(ctx context.Context, key string, data []byte) error
-	// Delete is no error where there is nothing.
-	Delete(ctx context.Context, key string) error
+	autocert.Cache
 	// Lock waits until no other replica, and nobody in this process, has the
 	// lock of that name. It is free again after unlock, and when its owner
 	// dies. locked is ctx for as long as the lock is ours: it ends with

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/acme/autocert"
+
 	"kasgen/runtime/certs/atomicfile"
 )
 
@@ -43,7 +45,7 @@ func (d *Directory) Get(_ context.Context, key string) ([]byte, error) {
 	}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrMiss
+		return nil, autocert.ErrCacheMiss
 	}
 	return data, err
 }

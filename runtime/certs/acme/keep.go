@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/crypto/acme/autocert"
+
 	"kasgen/runtime/certs"
 )
 
@@ -31,7 +33,7 @@ func (s *Source) look(ctx context.Context, c *certificate) {
 	c.moving.Lock()
 	err := s.load(ctx, c)
 	c.moving.Unlock()
-	if err != nil && !errors.Is(err, ErrMiss) {
+	if err != nil && !errors.Is(err, autocert.ErrCacheMiss) {
 		_ = s.unshared(ctx, c, fmt.Errorf("reading the cache: %w", err)) // it has said what there is to say
 		return
 	}
@@ -74,7 +76,7 @@ func (s *Source) load(ctx context.Context, c *certificate) error {
 	if err == nil && string(data) == seen {
 		return nil
 	}
-	if err != nil && !errors.Is(err, ErrMiss) {
+	if err != nil && !errors.Is(err, autocert.ErrCacheMiss) {
 		return err
 	}
 	var cert *tls.Certificate
@@ -84,13 +86,13 @@ func (s *Source) load(ctx context.Context, c *certificate) error {
 		}
 	}
 	if err != nil && held == nil {
-		if !errors.Is(err, ErrMiss) && string(data) != failing {
+		if !errors.Is(err, autocert.ErrCacheMiss) && string(data) != failing {
 			c.mu.Lock()
 			c.failing = string(data)
 			c.mu.Unlock()
 			s.fault(c, fmt.Errorf("the certificate in the cache does not work, a new one is obtained: %w", err), time.Time{})
 		}
-		return ErrMiss
+		return autocert.ErrCacheMiss
 	}
 	if err != nil || held != nil && cert.Leaf.NotBefore.Before(held.Leaf.NotBefore) {
 		return s.save(ctx, c, held) // what was lost there is here
@@ -137,7 +139,7 @@ func (s *Source) obtain(ctx context.Context, c *certificate, force bool) error {
 	defer c.moving.Unlock()
 	if force {
 		// What is in the cache by now is to be replaced too.
-		if err := s.load(ctx, c); err != nil && !errors.Is(err, ErrMiss) {
+		if err := s.load(ctx, c); err != nil && !errors.Is(err, autocert.ErrCacheMiss) {
 			return s.unshared(ctx, c, fmt.Errorf("reading the cache: %w", err))
 		}
 	}
@@ -147,7 +149,7 @@ func (s *Source) obtain(ctx context.Context, c *certificate, force bool) error {
 		return s.unshared(ctx, c, fmt.Errorf("the certificate's lock: %w", err))
 	}
 	defer unlock()
-	if err := s.load(ctx, c); err != nil && !errors.Is(err, ErrMiss) {
+	if err := s.load(ctx, c); err != nil && !errors.Is(err, autocert.ErrCacheMiss) {
 		return s.unshared(ctx, c, fmt.Errorf("reading the cache: %w", err))
 	}
 	held := s.Certificate(c.id)

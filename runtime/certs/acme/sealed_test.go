@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+
+	"golang.org/x/crypto/acme/autocert"
 )
 
 func TestSeal(t *testing.T) {
@@ -21,8 +23,8 @@ func TestSeal(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	if _, err := c.Get(ctx, "a"); !errors.Is(err, ErrMiss) {
-		t.Errorf("what is not there: %v, want ErrMiss", err)
+	if _, err := c.Get(ctx, "a"); !errors.Is(err, autocert.ErrCacheMiss) {
+		t.Errorf("what is not there: %v, want autocert.ErrCacheMiss", err)
 	}
 	text := []byte("-----BEGIN PRIVATE KEY-----")
 	if err := c.Put(ctx, "a", text); err != nil {
@@ -52,7 +54,7 @@ func TestSeal(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got, err := get(); err == nil || errors.Is(err, ErrMiss) || got != nil {
+		if got, err := get(); err == nil || errors.Is(err, autocert.ErrCacheMiss) || got != nil {
 			t.Errorf("%s: %q, %v, want an error", name, got, err)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/crypto/acme/autocert"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -106,7 +107,7 @@ func (c *Cache) Get(ctx context.Context, key string) ([]byte, error) {
 	}
 	entry, ok := data[entryName(key)]
 	if !ok {
-		return nil, acme.ErrMiss
+		return nil, autocert.ErrCacheMiss
 	}
 	return entry, nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/crypto/acme/autocert"
 	"k8s.io/client-go/rest"
 
 	"kasgen/runtime/certs/acme"
@@ -86,7 +87,7 @@ func TestReads(t *testing.T) {
 	for range askers {
 		all.Go(func() {
 			for range times {
-				if _, err := c.Get(t.Context(), "none"); !errors.Is(err, acme.ErrMiss) {
+				if _, err := c.Get(t.Context(), "none"); !errors.Is(err, autocert.ErrCacheMiss) {
 					t.Error(err)
 				}
 			}
@@ -218,7 +219,7 @@ func TestDown(t *testing.T) {
 	_, errGet := c.Get(t.Context(), "a")
 	_, _, errLock := c.Lock(t.Context(), "a")
 	for what, err := range map[string]error{"get": errGet, "lock": errLock, "put": c.Put(t.Context(), "a", nil), "delete": c.Delete(t.Context(), "a")} {
-		if err == nil || errors.Is(err, acme.ErrMiss) || !strings.Contains(err.Error(), "gitlab/kas-acme") {
+		if err == nil || errors.Is(err, autocert.ErrCacheMiss) || !strings.Contains(err.Error(), "gitlab/kas-acme") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

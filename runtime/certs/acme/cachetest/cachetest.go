@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/acme/autocert"
 
 	"kasgen/runtime/certs/acme"
 )
@@ -38,8 +39,8 @@ func entries(t *testing.T, a, b acme.Cache) {
 		want[key] = fmt.Sprint("entry ", i, "\x00\n")
 	}
 	for key, text := range want {
-		if got, err := b.Get(ctx, key); !errors.Is(err, acme.ErrMiss) {
-			t.Errorf("%s before it is there: %q, %v, want ErrMiss", key, got, err)
+		if got, err := b.Get(ctx, key); !errors.Is(err, autocert.ErrCacheMiss) {
+			t.Errorf("%s before it is there: %q, %v, want autocert.ErrCacheMiss", key, got, err)
 		}
 		if err := a.Put(ctx, key, []byte("older")); err != nil {
 			t.Fatal(err)
@@ -65,8 +66,8 @@ func entries(t *testing.T, a, b acme.Cache) {
 				t.Error(err)
 			}
 		}
-		if got, err := a.Get(ctx, key); !errors.Is(err, acme.ErrMiss) {
-			t.Errorf("%s after it is gone: %q, %v, want ErrMiss", key, got, err)
+		if got, err := a.Get(ctx, key); !errors.Is(err, autocert.ErrCacheMiss) {
+			t.Errorf("%s after it is gone: %q, %v, want autocert.ErrCacheMiss", key, got, err)
 		}
 	}
 	if err := errors.Join(a.Put(ctx, "nothing", nil), a.Put(ctx, "nothing", []byte{})); err != nil {
@@ -111,7 +112,7 @@ func exclusion(t *testing.T, a, b acme.Cache) {
 			if in.Add(1) != 1 {
 				t.Error("two have the lock")
 			}
-			if _, err := c.Get(t.Context(), "anything"); !errors.Is(err, acme.ErrMiss) {
+			if _, err := c.Get(t.Context(), "anything"); !errors.Is(err, autocert.ErrCacheMiss) {
 				t.Errorf("reading under the lock: %v", err)
 			}
 			if err := locked.Err(); err != nil {
