@@ -10,7 +10,7 @@ P ?= 2
 # Packages with tests against a real Kubernetes API server.
 E2E := ./scenarios/e2e
 E2E_PACKAGES := etcd-server containerd runc busybox-static haproxy nginx libnginx-mod-stream
-PACKAGES := haproxy nginx libnginx-mod-stream groff-base ruby systemd
+PACKAGES := haproxy nginx libnginx-mod-stream groff-base ruby systemd zsh fish
 
 # Suites that print a count of their own, which belongs into every log.
 SUITES := ./scenarios/conformance ./scenarios/suite

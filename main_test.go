@@ -15,6 +15,7 @@ import (
 
 	"kasgen/generator/spec"
 	"kasgen/internal/cli"
+	"kasgen/internal/judge"
 	"kasgen/internal/manual"
 )
 
@@ -60,7 +61,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// TestScripts holds each shell's script to its shell, where that is there.
+// TestScripts holds each shell's script to its shell.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	for shell, check := range map[string][]string{"bash": {"bash", "-n"}, "zsh": {"zsh", "-n"}, "fish": {"fish", "--no-execute"}, "powershell": nil} {
@@ -74,10 +75,7 @@ func TestScripts(t *testing.T) {
 			if check == nil {
 				return // nothing here reads PowerShell
 			}
-			program, err := exec.LookPath(check[0])
-			if err != nil {
-				t.Skipf("%s is not installed: apt-get install %s", check[0], check[0])
-			}
+			program := judge.Find(t, check[0])
 			file := filepath.Join(t.TempDir(), "script")
 			if err := os.WriteFile(file, out.Bytes(), 0o600); err != nil {
 				t.Fatal(err)
@@ -97,13 +95,7 @@ func TestMan(t *testing.T) {
 	if d := cmp.Diff(pages, manual.Pages(root())); d != "" {
 		t.Error(d)
 	}
-	groff, err := exec.LookPath("groff")
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatal("groff is not installed, and in CI it must be")
-	}
-	if err != nil {
-		t.Skip("groff is not installed: apt-get install groff-base")
-	}
+	groff := judge.Find(t, "groff")
 	dir := t.TempDir()
 	for _, p := range pages {
 		file := filepath.Join(dir, p.Name)

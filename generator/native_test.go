@@ -17,23 +17,9 @@ import (
 	"time"
 
 	"golang.org/x/tools/txtar"
-)
 
-// program finds a real program; where it is missing the test is skipped, in CI
-// it fails.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	for _, candidate := range []string{name, "/usr/sbin/" + name} {
-		if path, err := exec.LookPath(candidate); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed, and in CI it must be", name)
-	}
-	t.Skipf("%s is not installed: apt-get install %s", name, name)
-	return ""
-}
+	"kasgen/internal/judge"
+)
 
 // TestNative lets HAProxy and nginx judge what is rendered for them.
 func TestNative(t *testing.T) {
@@ -55,12 +41,12 @@ func TestNative(t *testing.T) {
 				path := filepath.Join(state, filepath.Base(f.Name))
 				switch f.Name {
 				case "haproxy/haproxy.cfg":
-					judge(t, path, f.Data, program(t, "haproxy"), "-c", "-f", path)
+					accept(t, path, f.Data, judge.Find(t, "haproxy"), "-c", "-f", path)
 				case "nginx/stream.conf", "nginx/nginx.conf":
 					// Debian's nginx is older than this directive; the rest of
 					// the file it can judge.
 					data := bytes.ReplaceAll(temporary(f.Data, state), []byte("        http2 on;\n"), nil)
-					judge(t, path, data, program(t, "nginx"), "-t", "-c", path)
+					accept(t, path, data, judge.Find(t, "nginx"), "-t", "-c", path)
 				}
 			}
 		})
@@ -76,7 +62,7 @@ func temporary(data []byte, dir string) []byte {
 	return bytes.Replace(data, []byte("\nhttp {\n"), []byte(lines), 1)
 }
 
-func judge(t *testing.T, path string, data []byte, name string, args ...string) {
+func accept(t *testing.T, path string, data []byte, name string, args ...string) {
 	t.Helper()
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"kasgen/internal/judge"
 )
 
 // world is a rendered topology that a real nginx and HAProxy run, with
@@ -61,10 +63,10 @@ func start(t *testing.T, text string, listeners ...string) *world {
 		switch f.Name {
 		case "haproxy/haproxy.cfg":
 			// The limit is more than a test may open.
-			w.run(path, bytes.ReplaceAll(f.Data, []byte("maxconn 20000"), []byte("maxconn 100")), program(t, "haproxy"), "-f", path)
+			w.run(path, bytes.ReplaceAll(f.Data, []byte("maxconn 20000"), []byte("maxconn 100")), judge.Find(t, "haproxy"), "-f", path)
 		case "nginx/nginx.conf", "nginx/stream.conf":
 			data := bytes.ReplaceAll(temporary(f.Data, w.state), []byte("worker_connections 40000"), []byte("worker_connections 100"))
-			w.run(path, data, program(t, "nginx"), "-c", path, "-g", "daemon off;")
+			w.run(path, data, judge.Find(t, "nginx"), "-c", path, "-g", "daemon off;")
 		}
 	}
 	for name, address := range w.ports {

@@ -21,23 +21,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
+	"kasgen/internal/judge"
 	"kasgen/omnibus/omnibustest"
 )
-
-// nginx finds the real one, or skips the test where nobody promised it.
-func nginx(t *testing.T) string {
-	t.Helper()
-	for _, candidate := range []string{"nginx", "/usr/sbin/nginx"} {
-		if path, err := exec.LookPath(candidate); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("nginx is not there: install Debian's nginx (`make tools`)")
-	}
-	t.Skip("nginx is not there: install Debian's nginx (`make tools`)")
-	return ""
-}
 
 // hostOf is a machine with a golden's kasgen.yaml and gitlab.rb, for Debian's
 // nginx.
@@ -52,7 +38,7 @@ func hostOf(t *testing.T, spec, gitlabRb, version string, port func(string) stri
 // with the model of Omnibus's own.
 func TestNginxAccepts(t *testing.T) {
 	t.Parallel()
-	program := nginx(t)
+	program := judge.Find(t, "nginx")
 	paths, err := filepath.Glob("testdata/render/*.txtar")
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +76,7 @@ func TestNginxAccepts(t *testing.T) {
 // and the location says nothing else.
 func TestOwnNameRepaired(t *testing.T) {
 	t.Parallel()
-	program := nginx(t)
+	program := judge.Find(t, "nginx")
 	omnibustest.Ruby(t)
 	lines := regexp.MustCompile(`(?m)^(?:nginx|gitlab_rails\['nginx'\])\['custom_gitlab_server_config'\] = .*$`).FindAllString(omnibustest.Read(t, "../docs/omnibus.md"), -1)
 	if len(lines) != 2 {
@@ -131,7 +117,7 @@ func TestOwnNameRepaired(t *testing.T) {
 // prefix taken off, and GitLab's own name left alone.
 func TestOnNginx(t *testing.T) {
 	t.Parallel()
-	program := nginx(t)
+	program := judge.Find(t, "nginx")
 	omnibustest.Ruby(t)
 	for name, c := range map[string]struct {
 		topology, version string

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"kasgen/generator/spec"
+	"kasgen/internal/judge"
 	"kasgen/runtime"
-	"kasgen/runtime/balancer/balancertest"
 	"kasgen/runtime/certs/streamtest"
 	"kasgen/runtime/state"
 	"kasgen/scenarios/loopback"
@@ -56,8 +56,8 @@ func (s *site) renew() {
 // what takes their place is shown to new clients, HAProxy's combined file is
 // made of the two, and no stream ends.
 func TestFilesUnderLoad(t *testing.T) { // not parallel: it is a load by itself
-	balancertest.Native(t, "nginx")
-	balancertest.Native(t, "haproxy")
+	judge.Find(t, "nginx")
+	judge.Find(t, "haproxy")
 	for name, tt := range map[string]struct {
 		text     string
 		file     string // that leads to kas

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"kasgen/internal/judge"
 	"kasgen/runtime"
-	"kasgen/runtime/balancer/balancertest"
 	"kasgen/runtime/certs/streamtest"
 	"kasgen/runtime/state"
 )
@@ -19,8 +19,8 @@ import (
 // TLS through, and where they end it and are reloaded each time. Beyond them
 // stands who upgrades every request in place of kas.
 func TestNativeRenewalUnderLoad(t *testing.T) { // not parallel: it is a load by itself
-	balancertest.Native(t, "nginx")
-	balancertest.Native(t, "haproxy")
+	judge.Find(t, "nginx")
+	judge.Find(t, "haproxy")
 	more := fmt.Sprintf("nginx: {streamModule: /usr/lib/nginx/modules/ngx_stream_module.so}\ntimeouts: {drain: %v}\n", drain)
 	for name, tt := range map[string]struct {
 		text string

@@ -11,7 +11,7 @@ import (
 
 	"kasgen/internal/cli"
 	"kasgen/internal/cli/clitest"
-	"kasgen/runtime/balancer/balancertest"
+	"kasgen/internal/judge"
 )
 
 // TestDemo is the command as a user runs it, the program itself: 32 cells, each
@@ -42,8 +42,8 @@ func TestDemo(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			if strings.HasPrefix(tt.name, "native") {
-				balancertest.Native(t, "haproxy")
-				balancertest.Native(t, "nginx")
+				judge.Find(t, "haproxy")
+				judge.Find(t, "nginx")
 			}
 			errs := demoCells(t, kasgen, tt.topology, tt.args...)
 			issued := regexp.MustCompile(`front's certificate for kas\.example\.com.* is of Pebble Intermediate CA`).MatchString(errs)

@@ -15,8 +15,8 @@ import (
 
 	"kasgen/generator/spec"
 	"kasgen/internal/cli"
+	"kasgen/internal/judge"
 	kasgenruntime "kasgen/runtime"
-	"kasgen/runtime/balancer/balancertest"
 	"kasgen/scenarios/lab"
 	"kasgen/scenarios/loopback"
 	"kasgen/scenarios/operation"
@@ -45,8 +45,8 @@ func TestNativeRefuses(t *testing.T) {
 // own.
 func nativeBundle(t *testing.T, text string, overrides ...spec.Override) string {
 	t.Helper()
-	balancertest.Native(t, "nginx")
-	balancertest.Native(t, "haproxy")
+	judge.Find(t, "nginx")
+	judge.Find(t, "haproxy")
 	var ports loopback.Ports
 	t.Cleanup(func() {
 		if err := ports.Close(); err != nil {

@@ -7,8 +7,8 @@ import (
 
 	"kasgen/internal/cli"
 	"kasgen/internal/cli/clitest"
+	"kasgen/internal/judge"
 	"kasgen/runtime"
-	"kasgen/runtime/balancer/balancertest"
 	"kasgen/scenarios/rollout"
 	"kasgen/scenarios/scenario"
 )
@@ -26,8 +26,8 @@ func TestScenarios(t *testing.T) {
 		t.Run(front, func(t *testing.T) {
 			t.Parallel()
 			if front == string(runtime.Native) {
-				balancertest.Native(t, "nginx")
-				balancertest.Native(t, "haproxy")
+				judge.Find(t, "nginx")
+				judge.Find(t, "haproxy")
 			}
 			out, errs, code := kasgen.Run(t, "scenario", "run", "--format=json", "--front="+front)
 			var got scenarioResult

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kasgen/internal/diag"
+	"kasgen/internal/judge"
 )
 
 func TestWords(t *testing.T) {
@@ -166,16 +167,10 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// judge tells whether the real HAProxy accepts a file.
-func judge(t *testing.T) func(t *testing.T, conf string) (bool, string) {
+// accepter tells whether the real HAProxy accepts a file.
+func accepter(t *testing.T) func(t *testing.T, conf string) (bool, string) {
 	t.Helper()
-	bin, err := exec.LookPath("haproxy")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("haproxy is not installed, and CI wants it")
-		}
-		t.Skip("skipping: haproxy is not installed, so there is nothing to compare with")
-	}
+	bin := judge.Find(t, "haproxy")
 	return func(t *testing.T, conf string) (bool, string) {
 		t.Helper()
 		file := filepath.Join(t.TempDir(), "haproxy.cfg")
@@ -189,7 +184,7 @@ func judge(t *testing.T) func(t *testing.T, conf string) (bool, string) {
 
 func TestAcceptsWhatHAProxyAccepts(t *testing.T) {
 	t.Parallel()
-	accepts := judge(t)
+	accepts := accepter(t)
 	const frame = "defaults\n mode tcp\n timeout connect 1s\n timeout client 1s\n timeout server 1s\nlisten a\n bind 127.0.0.1:1234\n"
 	// `description` takes any words, so that only syntax differs.
 	snippets := []string{

@@ -14,6 +14,7 @@ import (
 
 	"kasgen/internal/cli"
 	"kasgen/internal/explain"
+	"kasgen/internal/judge"
 	"kasgen/internal/manual"
 )
 
@@ -173,13 +174,7 @@ kasgen(1), kasgen\-completion(1)
 // TestGroff holds the pages to the program that sets them.
 func TestGroff(t *testing.T) {
 	t.Parallel()
-	groff, err := exec.LookPath("groff")
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatal("groff is not installed, and in CI it must be")
-	}
-	if err != nil {
-		t.Skip("groff is not installed: apt-get install groff-base")
-	}
+	groff := judge.Find(t, "groff")
 	dir := filepath.Join(t.TempDir(), "man")
 	if code, _, errs := run("man", dir); code != 0 {
 		t.Fatal(errs)

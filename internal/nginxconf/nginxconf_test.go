@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kasgen/internal/diag"
+	"kasgen/internal/judge"
 )
 
 func words(ds []*Directive) []any {
@@ -160,16 +161,10 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// judge tells whether the real nginx accepts a file.
-func judge(t *testing.T) func(t *testing.T, conf string) (bool, string) {
+// accepter tells whether the real nginx accepts a file.
+func accepter(t *testing.T) func(t *testing.T, conf string) (bool, string) {
 	t.Helper()
-	bin, err := exec.LookPath("nginx")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("nginx is not installed, and CI wants it")
-		}
-		t.Skip("skipping: nginx is not installed, so there is nothing to compare with")
-	}
+	bin := judge.Find(t, "nginx")
 	return func(t *testing.T, conf string) (bool, string) {
 		t.Helper()
 		dir := t.TempDir()
@@ -184,7 +179,7 @@ func judge(t *testing.T) func(t *testing.T, conf string) (bool, string) {
 
 func TestAcceptsWhatNginxAccepts(t *testing.T) {
 	t.Parallel()
-	accepts := judge(t)
+	accepts := accepter(t)
 	// Only syntax differs here: each line uses `env`, which takes any word.
 	snippets := []string{
 		"env A;", "env 'A';", `env "A";`, `env "A"B;`, "env A", "env A;;", "env A; }", "events { } }", "env A; # c", "env A # c\n;",

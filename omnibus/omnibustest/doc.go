@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"kasgen/internal/judge"
 )
 
 //go:embed standin
@@ -23,15 +25,7 @@ var standin embed.FS
 // Ruby finds Ruby, or skips the test where nobody promised it.
 func Ruby(t testing.TB) string {
 	t.Helper()
-	path, err := exec.LookPath("ruby")
-	switch {
-	case err == nil:
-	case os.Getenv("CI") == "true":
-		t.Fatal("ruby is not there: install Debian's ruby (`make tools`)")
-	default:
-		t.Skip("ruby is not there: install Debian's ruby (`make tools`)")
-	}
-	return path
+	return judge.Find(t, "ruby")
 }
 
 // Standin is a directory with gitlab-ctl and gitlab_rb.rb.

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"kasgen/internal/judge"
 	"kasgen/runtime/balancer/balancertest"
 )
 
@@ -25,7 +26,7 @@ func embedded(t testing.TB, text string) func(bind string) string {
 // native runs text on the real HAProxy.
 func native(t testing.TB, text string) func(bind string) string {
 	t.Helper()
-	bin := balancertest.Native(t, "haproxy")
+	bin := judge.Find(t, "haproxy")
 	file := filepath.Join(t.TempDir(), "haproxy.cfg")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

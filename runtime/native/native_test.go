@@ -18,7 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"kasgen/runtime/balancer/balancertest"
+	"kasgen/internal/judge"
 	"kasgen/runtime/native"
 )
 
@@ -118,7 +118,7 @@ func TestProcess(t *testing.T) {
 	for _, kind := range []native.Kind{native.Nginx, native.HAProxy} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			balancertest.Native(t, string(kind))
+			judge.Find(t, string(kind))
 			bind, backend := free(t), echo(t)
 			config := native.Config{Kind: kind, Path: files(t, bind, backend)[kind], Binds: []string{bind}, Stream: kind == native.Nginx}
 			p, err := native.Find(config, t.TempDir())
@@ -166,7 +166,7 @@ func TestKilled(t *testing.T) {
 	for _, kind := range []native.Kind{native.Nginx, native.HAProxy} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			balancertest.Native(t, string(kind))
+			judge.Find(t, string(kind))
 			bind, backend := free(t), echo(t)
 			path := files(t, bind, backend)[kind]
 			p, err := native.Find(native.Config{Kind: kind, Path: path, Binds: []string{bind}, Stream: kind == native.Nginx}, t.TempDir())
@@ -210,7 +210,7 @@ func TestKilled(t *testing.T) {
 func TestCheckRefuses(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []native.Kind{native.Nginx, native.HAProxy} {
-		balancertest.Native(t, string(kind))
+		judge.Find(t, string(kind))
 		path := files(t, free(t), "127.0.0.1:9")[kind]
 		config := native.Config{Kind: kind, Path: path}
 		data, err := os.ReadFile(path)
@@ -248,7 +248,7 @@ func TestPortTaken(t *testing.T) {
 	t.Parallel()
 	taken := echo(t)
 	for _, kind := range []native.Kind{native.Nginx, native.HAProxy} {
-		balancertest.Native(t, string(kind))
+		judge.Find(t, string(kind))
 		config := native.Config{Kind: kind, Path: files(t, taken, "127.0.0.1:9")[kind], Binds: []string{free(t)}} // on which nobody will listen
 		p, err := native.Find(config, t.TempDir())
 		if err != nil {
@@ -266,7 +266,7 @@ func TestPortTaken(t *testing.T) {
 // TestMissingModule names the package of a module that nginx cannot load.
 func TestMissingModule(t *testing.T) {
 	t.Parallel()
-	balancertest.Native(t, "nginx")
+	judge.Find(t, "nginx")
 	path := filepath.Join(t.TempDir(), "stream.conf")
 	for text, want := range map[string]string{
 		"load_module modules/no_such_module.so;\nevents {}\n": "no_such_module.so",
@@ -288,7 +288,7 @@ func TestMissingModule(t *testing.T) {
 // TestForeground: a file that says itself that nginx is no daemon is taken.
 func TestForeground(t *testing.T) {
 	t.Parallel()
-	balancertest.Native(t, "nginx")
+	judge.Find(t, "nginx")
 	bind := free(t)
 	path := files(t, bind, echo(t))[native.Nginx]
 	data, err := os.ReadFile(path)

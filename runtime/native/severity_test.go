@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"kasgen/runtime/balancer/balancertest"
+	"kasgen/internal/judge"
 	"kasgen/runtime/native"
 )
 
@@ -82,7 +82,7 @@ func TestSeverity(t *testing.T) {
 	}
 	for kind, want := range tests {
 		t.Run(string(kind), func(t *testing.T) {
-			balancertest.Native(t, string(kind))
+			judge.Find(t, string(kind))
 			p, err := native.Find(native.Config{Kind: kind, Path: paths[kind], Binds: []string{bind}, Stream: kind == native.Nginx}, filepath.Join(dir, string(kind)))
 			if err == nil {
 				err = os.Mkdir(filepath.Join(dir, string(kind)), 0o755)

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"kasgen/internal/judge"
 	"kasgen/internal/nginxconf"
 	"kasgen/runtime/balancer/balancertest"
 )
@@ -28,7 +29,7 @@ func embedded(t testing.TB, text string) func(bind string) string {
 // its own.
 func native(t testing.TB, text string) func(bind string) string {
 	t.Helper()
-	bin := balancertest.Native(t, "nginx")
+	bin := judge.Find(t, "nginx")
 	dir := t.TempDir()
 	if module := "/usr/lib/nginx/modules/ngx_stream_module.so"; !strings.Contains(text, "load_module") {
 		if _, err := os.Stat(module); err == nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"kasgen/internal/diag"
+	"kasgen/internal/judge"
 	"kasgen/internal/nginxconf"
 	"kasgen/runtime/balancer/balancertest"
 )
@@ -20,7 +21,7 @@ import (
 // here, and what it takes is taken, or said not to be supported.
 func TestWebAccepts(t *testing.T) {
 	t.Parallel()
-	bin := balancertest.Native(t, "nginx")
+	bin := judge.Find(t, "nginx")
 	pem, _ := balancertest.CombinedPEM(t)
 	server := func(s string) string { return "server { listen 127.0.0.1:8080; " + s + " }" }
 	location := func(s string) string { return server("location /a/ { " + s + " }") }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kasgen/internal/judge"
 	"kasgen/internal/nginxconf"
 	"kasgen/runtime/balancer/balancertest"
 )
@@ -66,7 +67,7 @@ func fromFile(t testing.TB, file string) func(bind string) string {
 
 func nativeFile(t testing.TB, file string) func(bind string) string {
 	t.Helper()
-	return balancertest.Start(t, balancertest.Native(t, "nginx"), "-p", filepath.Dir(file), "-c", file, "-g", "daemon off;")
+	return balancertest.Start(t, judge.Find(t, "nginx"), "-p", filepath.Dir(file), "-c", file, "-g", "daemon off;")
 }
 
 // repair is what kasgen puts into custom_gitlab_server_config.

@@ -26,6 +26,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 
+	"kasgen/internal/judge"
 	"kasgen/runtime/balancer/balancertest"
 	"kasgen/runtime/host"
 	"kasgen/runtime/kas"
@@ -179,7 +180,7 @@ func (l *lab) fill(t testing.TB, text string) (filled, listen string) {
 // nginx runs the real one, and returns its address and a bundle with its file.
 func (l *lab) nginx(t testing.TB, text string) (string, string) {
 	t.Helper()
-	bin := balancertest.Native(t, "nginx")
+	bin := judge.Find(t, "nginx")
 	text, listen := l.fill(t, text)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "nginx", "nginx.conf")
@@ -191,7 +192,7 @@ func (l *lab) nginx(t testing.TB, text string) (string, string) {
 // haproxy runs the real one.
 func (l *lab) haproxy(t testing.TB, text string) (string, string) {
 	t.Helper()
-	bin := balancertest.Native(t, "haproxy")
+	bin := judge.Find(t, "haproxy")
 	text, listen := l.fill(t, text)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "haproxy", "haproxy.cfg")

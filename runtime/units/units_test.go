@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+
+	"kasgen/internal/judge"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -97,15 +99,7 @@ func TestRenderRefuses(t *testing.T) {
 // analyze is systemd-analyze, which the test needs.
 func analyze(t *testing.T) string {
 	t.Helper()
-	path, err := exec.LookPath("systemd-analyze")
-	if err == nil {
-		return path
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("systemd-analyze is missing: install Debian's package systemd")
-	}
-	t.Skip("systemd-analyze is missing: install Debian's package systemd")
-	return ""
+	return judge.Find(t, "systemd-analyze")
 }
 
 // TestVerify has systemd judge the units.
@@ -177,11 +171,7 @@ func TestVerifyCanFail(t *testing.T) {
 
 func TestSysusers(t *testing.T) {
 	t.Parallel()
-	bin, err := exec.LookPath("systemd-sysusers")
-	if err != nil {
-		analyze(t)
-		t.Skip("systemd-sysusers is missing")
-	}
+	bin := judge.Find(t, "systemd-sysusers")
 	for _, f := range render(t, "roles") {
 		if f.Name != "kasgen.sysusers.conf" {
 			continue

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"kasgen/internal/judge"
 	"kasgen/scenarios/lab/apiserver"
 	"kasgen/scenarios/lab/kubelet"
 	"kasgen/scenarios/lab/kubernetes"
@@ -21,13 +22,7 @@ func testKubelet(t *testing.T, s *apiserver.Server, worlds []*world, kubectls []
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	o := kubelet.Options{Log: log, Guest: filepath.Join(t.TempDir(), "guest")}
 	for name, path := range map[string]*string{"containerd": &o.Containerd, "ctr": &o.Ctr, "runc": new(string), "busybox": &o.Busybox} {
-		var err error
-		if *path, err = exec.LookPath(name); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatalf("%v, and CI wants it: install the Debian packages containerd, runc and busybox-static", err)
-			}
-			t.Skipf("skipping: %v: install the Debian packages containerd, runc and busybox-static", err)
-		}
+		*path = judge.Find(t, name)
 	}
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", o.Guest, "kasgen/scenarios/lab/kubelet/guest")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

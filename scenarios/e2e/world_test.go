@@ -12,8 +12,8 @@ import (
 
 	"kasgen/generator"
 	"kasgen/generator/spec"
+	"kasgen/internal/judge"
 	"kasgen/runtime"
-	"kasgen/runtime/balancer/balancertest"
 	"kasgen/scenarios/lab"
 	"kasgen/scenarios/loopback"
 )
@@ -56,8 +56,8 @@ func bundle(t *testing.T, topology string, front runtime.Programs) string {
 func startLab(t *testing.T, topology string, front runtime.Programs, o lab.Options) *lab.Lab {
 	t.Helper()
 	if front == native {
-		balancertest.Native(t, "nginx")
-		balancertest.Native(t, "haproxy")
+		judge.Find(t, "nginx")
+		judge.Find(t, "haproxy")
 	}
 	o.Bundle, o.Native, o.Version = bundle(t, topology, front), front == native, "test"
 	o.Log, o.Tell = slog.New(slog.DiscardHandler), func(string, string) {}

@@ -17,8 +17,8 @@ import (
 	"kasgen/generator"
 	"kasgen/generator/spec"
 	"kasgen/internal/cli"
+	"kasgen/internal/judge"
 	"kasgen/runtime"
-	"kasgen/runtime/balancer/balancertest"
 	"kasgen/runtime/probe"
 	"kasgen/scenarios/lab"
 	"kasgen/scenarios/lab/cluster"
@@ -50,8 +50,8 @@ type world struct {
 func render(t *testing.T, front runtime.Programs, topology, more string) *world {
 	t.Helper()
 	if front == runtime.Native {
-		balancertest.Native(t, "nginx")
-		balancertest.Native(t, "haproxy")
+		judge.Find(t, "nginx")
+		judge.Find(t, "haproxy")
 	}
 	dir := t.TempDir()
 	overrides := append(loopback.Below(dir), spec.Override{Field: "topology", Text: topology, Source: "--topology"})

@@ -18,9 +18,9 @@ import (
 	"go.uber.org/goleak"
 
 	"kasgen/generator/spec"
+	"kasgen/internal/judge"
 	"kasgen/omnibus/omnibustest"
 	kasgenruntime "kasgen/runtime"
-	"kasgen/runtime/balancer/balancertest"
 	"kasgen/scenarios/demo"
 	"kasgen/scenarios/lab"
 	"kasgen/scenarios/lab/cluster"
@@ -94,8 +94,8 @@ func TestDemo(t *testing.T) {
 // nginx would be is the one that runs.
 func TestDemoOnNginx(t *testing.T) {
 	t.Parallel()
-	balancertest.Native(t, "haproxy")
-	balancertest.Native(t, "nginx")
+	judge.Find(t, "haproxy")
+	judge.Find(t, "nginx")
 	for _, s := range scenes() {
 		if !s.native {
 			continue

@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"os"
 	"os/exec"
 	"syscall"
 	"testing"
@@ -61,19 +60,6 @@ func Serve[E Engine](t testing.TB, start func(context.Context, *host.Host) (E, e
 		}
 		return a.String()
 	}
-}
-
-// Native finds a program, or skips the test; in CI it must be there.
-func Native(t testing.TB, program string) string {
-	t.Helper()
-	bin, err := exec.LookPath(program)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not installed, and CI wants it", program)
-		}
-		t.Skipf("skipping: %s is not installed, so there is nothing to compare with", program)
-	}
-	return bin
 }
 
 // Start runs a program until the test ends, and returns a function that waits
