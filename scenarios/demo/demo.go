@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/streaming/pkg/httpstream"
+
 	"kasgen/scenarios/lab"
 	"kasgen/scenarios/operation"
 )
@@ -37,6 +39,9 @@ type Cell struct {
 	MS        int64  `json:"ms"`
 	HeadMS    int64  `json:"headMs"` // until the head of the slowest answer
 	Reason    string `json:"reason"`
+	// NoUpgrade says that the client's upgrade was refused, upon which kubectl
+	// falls back from WebSocket to SPDY.
+	NoUpgrade bool `json:"-"`
 }
 
 // cellLimit is how long one operation may take; on a small machine the slowest
@@ -107,6 +112,7 @@ func try(ctx context.Context, l *lab.Lab, target operation.Target, a lab.Agent, 
 	took := time.Since(began)
 	c.MS, c.HeadMS = took.Milliseconds(), slow.ms()
 	c.Observed = observed(l.Observed(userAgent))
+	c.NoUpgrade = httpstream.IsUpgradeFailure(err)
 	switch want := protocol(tr); {
 	case advised(err, took) && len(transfers(l.Observed(userAgent))) == 0:
 		c.Result, c.Reason = Refused, strings.Join(strings.Fields(err.Error()), " ")

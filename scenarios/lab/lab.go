@@ -59,6 +59,9 @@ type Options struct {
 	// bundle.
 	Model, GRPCModel *cloud.Model
 	Direct           bool
+	// OlderCluster has the stand-in cluster's API server be from before 1.30,
+	// without WebSocket for kubectl.
+	OlderCluster bool
 	// CIJob has the job of the lab be itself in the cluster, whose RBAC then
 	// decides; otherwise it is the agent.
 	CIJob bool
@@ -240,7 +243,7 @@ func (l *Lab) startCluster(ctx context.Context, o Options) error {
 	if o.Cluster != nil {
 		return nil
 	}
-	c, err := cluster.Start(ctx, cluster.Options{Log: o.Log, Dir: l.dir, OnRequest: func(r cluster.Observed) { l.seen.note(r.UserAgent, r.Protocol) }})
+	c, err := cluster.Start(ctx, cluster.Options{Log: o.Log, Dir: l.dir, Older: o.OlderCluster, OnRequest: func(r cluster.Observed) { l.seen.note(r.UserAgent, r.Protocol) }})
 	if err != nil {
 		return fmt.Errorf("stand-in cluster: %w", err)
 	}

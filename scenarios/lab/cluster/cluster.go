@@ -49,6 +49,9 @@ type Options struct {
 	// OnRequest is told of each request once, when its answer's head is
 	// known. It is called by several goroutines at once. May be nil.
 	OnRequest func(Observed)
+	// Older makes the API server one from before 1.30: it hands a WebSocket on
+	// to the node, which does not know the subprotocols that kubectl asks for.
+	Older bool
 }
 
 // Cluster runs from Start to Close.

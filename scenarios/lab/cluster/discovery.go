@@ -20,7 +20,7 @@ func (a *apiServer) discover(w http.ResponseWriter, r *http.Request) {
 	var answer any
 	switch r.URL.Path {
 	case "/version", "/version/":
-		answer = serverVersion()
+		answer = a.serverVersion()
 	case "/api", "/api/":
 		answer = metav1.APIVersions{
 			TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"},
@@ -39,7 +39,7 @@ func (a *apiServer) discover(w http.ResponseWriter, r *http.Request) {
 	case "/api/v1":
 		answer = resources("v1", coreResources())
 	default:
-		answer = openAPI(r.URL.Path)
+		answer = openAPI(r.URL.Path, a.serverVersion().GitVersion)
 	}
 	switch {
 	case answer == nil:
@@ -52,10 +52,15 @@ func (a *apiServer) discover(w http.ResponseWriter, r *http.Request) {
 }
 
 // serverVersion is a version whose API servers translate WebSocket themselves,
-// as this one does; the rest of it says that it is none.
-func serverVersion() version.Info {
+// as this one does, or do not where it does not; the rest of it says that it is
+// none.
+func (a *apiServer) serverVersion() version.Info {
+	minor, patch := "37", "2"
+	if a.older {
+		minor, patch = "29", "15"
+	}
 	return version.Info{
-		Major: "1", Minor: "37", GitVersion: "v1.37.2+kasgen-lab",
+		Major: "1", Minor: minor, GitVersion: "v1." + minor + "." + patch + "+kasgen-lab",
 		GoVersion: goruntime.Version(), Compiler: goruntime.Compiler, Platform: goruntime.GOOS + "/" + goruntime.GOARCH,
 	}
 }

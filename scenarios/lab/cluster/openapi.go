@@ -4,7 +4,7 @@ package cluster
 // creates or applies: which objects may be changed, and that their fields are
 // checked by the server. It is built of maps because the OpenAPI types are
 // large and this is not.
-func openAPI(path string) any {
+func openAPI(path, version string) any {
 	switch path {
 	case "/openapi/v3":
 		return map[string]any{"paths": map[string]any{
@@ -33,7 +33,7 @@ func openAPI(path string) any {
 	}
 	return map[string]any{
 		"openapi": "3.0.0",
-		"info":    map[string]any{"title": "Kubernetes (kasgen's stand-in)", "version": serverVersion().GitVersion},
+		"info":    map[string]any{"title": "Kubernetes (kasgen's stand-in)", "version": version},
 		"paths":   paths,
 	}
 }

@@ -18,6 +18,7 @@ import (
 // apiServer is the handler behind the API server's listener.
 type apiServer struct {
 	log       *slog.Logger
+	older     bool // than 1.30
 	token     string
 	onRequest func(Observed)
 	pod       *pod.Pod
@@ -36,7 +37,7 @@ func newAPIServer(o Options, token string, p *pod.Pod, n *node, address string) 
 		return nil, err
 	}
 	a := &apiServer{
-		log: o.Log, token: token, onRequest: o.OnRequest, pod: p, node: n,
+		log: o.Log, older: o.Older, token: token, onRequest: o.OnRequest, pod: p, node: n,
 		store: newStore(), codecs: codecs, started: time.Now(),
 		transport: &http.Transport{Proxy: nil, DialContext: (&net.Dialer{}).DialContext, DisableKeepAlives: true},
 	}

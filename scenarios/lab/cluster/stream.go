@@ -14,7 +14,8 @@ import (
 
 // stream hands an upgrade to the node as kube-apiserver does: SPDY is passed
 // through, WebSocket is translated to SPDY (exec, attach) or carries SPDY in
-// it (port-forward), and WebSocket of the older subprotocols is the node's.
+// it (port-forward), and WebSocket of the older subprotocols is the node's. An
+// older API server leaves every WebSocket to the node.
 func (a *apiServer) stream(w http.ResponseWriter, r *http.Request, kind streamKind) {
 	s, err := newSession(kind, r.URL.Query())
 	if err != nil {
@@ -25,11 +26,13 @@ func (a *apiServer) stream(w http.ResponseWriter, r *http.Request, kind streamKi
 	defer forget()
 
 	through := proxy.NewUpgradeAwareHandler(location, a.transport, false, true, responder{})
-	var handler http.Handler
-	if kind == forwardStream {
+	var handler http.Handler = through
+	switch {
+	case a.older:
+	case kind == forwardStream:
 		handler = translate.NewTranslatingHandler(through, translate.NewTunnelingHandler(through),
 			wsstream.IsWebSocketRequestWithTunnelingProtocol)
-	} else {
+	default:
 		handler = translate.NewTranslatingHandler(through,
 			translate.NewStreamTranslatorHandler(location, a.transport, 0, translate.Options{
 				Stdin: s.streams.Stdin, Stdout: s.streams.Stdout, Stderr: s.streams.Stderr, Tty: s.streams.TTY,
