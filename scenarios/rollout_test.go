@@ -3,6 +3,7 @@ package scenarios
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"kasgen/internal/cli"
@@ -14,7 +15,7 @@ import (
 )
 
 // TestScenarios is the command with everything that it has: the whole matrix,
-// each cell as its file expects, and rollouts that nobody notices.
+// each cell and check as its file expects, and rollouts that nobody notices.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	kasgen := clitest.Build(t)
@@ -42,6 +43,22 @@ func TestScenarios(t *testing.T) {
 				if !c.Pass || string(c.Front) != front {
 					t.Errorf("%+v", c)
 				}
+				// It is the cluster that refuses there, not the front.
+				if older := strings.HasSuffix(c.Scenario, "-older-cluster"); c.Traffic == scenario.WebSocket && older != strings.Contains(c.Reason, "403 Forbidden); upon which kubectl falls back to SPDY: exec by SPDY") {
+					t.Errorf("%+v", c)
+				}
+			}
+			checks := 0
+			for _, s := range all {
+				checks += len(s.Checks)
+			}
+			for _, c := range got.Checks {
+				if !c.Pass || string(c.Front) != front {
+					t.Errorf("%+v", c)
+				}
+			}
+			if len(got.Checks) != checks || checks < 8 {
+				t.Errorf("%d checks of %d", len(got.Checks), checks)
 			}
 			alive, steps := unnoticed(t, got.Steps, ways)
 			if want := len(all) * len(scenario.All()); code != cli.Done || len(got.Cells) != want || len(all) < 12 || len(ways) < 2 {

@@ -156,8 +156,9 @@ func scenarioNames() []string {
 
 // scenarioResult is what --format json prints.
 type scenarioResult struct {
-	Cells []scenario.Cell  `json:"cells"`
-	Steps []rollout.Result `json:"steps"`
+	Cells  []scenario.Cell    `json:"cells"`
+	Checks []scenario.Checked `json:"checks"`
+	Steps  []rollout.Result   `json:"steps"`
 }
 
 func runScenarios(ctx context.Context, streams cli.IO, o scenarioOptions, names []string) error {
@@ -183,7 +184,7 @@ func runScenarios(ctx context.Context, streams cli.IO, o scenarioOptions, names 
 	}
 	quiet(log, o.debug)
 	wanted := func(name string) bool { return len(names) == 0 || slices.Contains(names, name) }
-	result := scenarioResult{Cells: []scenario.Cell{}, Steps: []rollout.Result{}}
+	result := scenarioResult{Cells: []scenario.Cell{}, Checks: []scenario.Checked{}, Steps: []rollout.Result{}}
 	for _, s := range all {
 		if !wanted(s.Name) {
 			continue
@@ -193,7 +194,7 @@ func runScenarios(ctx context.Context, streams cli.IO, o scenarioOptions, names 
 		if err != nil {
 			return err
 		}
-		result.Cells = append(result.Cells, got...)
+		result.Cells, result.Checks = append(result.Cells, got.Cells...), append(result.Checks, got.Checks...)
 	}
 	for _, r := range ways {
 		if o.matrix || !wanted(r.Name) {
@@ -216,7 +217,7 @@ func (r scenarioResult) print(streams cli.IO, format cli.Format) error {
 		err = cli.PrintJSON(streams.Out, r)
 	} else {
 		if len(r.Cells) > 0 {
-			err = scenario.WriteTable(streams.Out, r.Cells)
+			err = scenario.WriteTable(streams.Out, r.Cells, r.Checks)
 		}
 		if err == nil && len(r.Steps) > 0 {
 			err = rollout.WriteTable(streams.Out, r.Steps)
@@ -226,7 +227,7 @@ func (r scenarioResult) print(streams cli.IO, format cli.Format) error {
 		return err
 	}
 	if len(r.Cells) > 0 || len(r.Steps) == 0 {
-		err = scenario.Judge(r.Cells)
+		err = scenario.Judge(r.Cells, r.Checks)
 	}
 	if err = errors.Join(err, rollout.Judge(r.Steps)); err != nil {
 		return cli.Exit{Code: cli.Failure, Err: err}

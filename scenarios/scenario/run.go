@@ -47,12 +47,18 @@ type Options struct {
 	Front   kasgenruntime.Programs
 }
 
+// Result is what came of a scenario.
+type Result struct {
+	Cells  []Cell
+	Checks []Checked
+}
+
 // Run renders, runs and tries a scenario. Everything is gone when it returns.
 // Where the real nginx and HAProxy run, they do so on free ports of loopback.
-func Run(ctx context.Context, s Scenario, o Options) (cells []Cell, err error) {
+func Run(ctx context.Context, s Scenario, o Options) (_ Result, err error) {
 	dir, err := os.MkdirTemp("", "kasgen-scenario-")
 	if err != nil {
-		return nil, err
+		return Result{}, err
 	}
 	defer func() {
 		if fault := os.RemoveAll(dir); err == nil {
@@ -72,32 +78,53 @@ func Run(ctx context.Context, s Scenario, o Options) (cells []Cell, err error) {
 		var ports loopback.Ports
 		defer func() { err = errors.Join(err, ports.Close()) }()
 		if err := ports.Move(read); err != nil {
-			return nil, err
+			return Result{}, err
 		}
 	}
 	b, err := generator.Render(read)
 	if err != nil {
-		return nil, err
+		return Result{}, err
 	}
-	if _, err := b.Write(filepath.Join(dir, "bundle"), false); err != nil {
-		return nil, err
-	}
-	l, err := lab.Start(ctx, lab.Options{Bundle: filepath.Join(dir, "bundle"), Version: o.Version, Log: o.Log, Native: native, Tell: func(string, string) {},
-		TryAll: true, Limit: agentLimit, Model: s.Model(), GRPCModel: s.GRPCModel(), Direct: s.Direct})
+	p, err := s.write(b, read, filepath.Join(dir, "bundle"))
 	if err != nil {
-		return nil, fmt.Errorf("scenario %s: %w", s.Name, err)
+		return Result{}, err
 	}
-	defer func() {
-		if fault := l.Close(); err == nil {
-			err = fault
+	r := Result{Checks: []Checked{}}
+	err = s.start(ctx, p, o, func(l *lab.Lab) {
+		r.Cells = s.try(ctx, l, o.Front)
+		for _, c := range s.Checks {
+			if c.Shortened == "" {
+				r.Checks = append(r.Checks, s.check(ctx, l, c, o.Front))
+			}
 		}
-	}()
-	return s.try(ctx, l, o.Front), nil
+	})
+	for _, c := range s.Checks {
+		if err != nil || c.Shortened == "" {
+			continue
+		}
+		var restore func() error
+		if restore, err = p.shorten(c.Shortened); err != nil {
+			return Result{}, err
+		}
+		err = errors.Join(s.start(ctx, p, o, func(l *lab.Lab) { r.Checks = append(r.Checks, s.check(ctx, l, c, o.Front)) }), restore())
+	}
+	return r, err
+}
+
+// start runs what lies in p for as long as work takes.
+func (s Scenario) start(ctx context.Context, p place, o Options, work func(*lab.Lab)) error {
+	l, err := lab.Start(ctx, lab.Options{Bundle: string(p), Version: o.Version, Log: o.Log, Native: o.Front == kasgenruntime.Native, Tell: func(string, string) {},
+		TryAll: true, Limit: agentLimit, Model: s.Model(), GRPCModel: s.GRPCModel(), Direct: s.Direct, OlderCluster: s.OlderCluster})
+	if err != nil {
+		return fmt.Errorf("scenario %s: %w", s.Name, err)
+	}
+	work(l)
+	return l.Close()
 }
 
 // impossible is what comes of a spec that is refused: what is expected, if it
 // is for the reason that the file names.
-func (s Scenario) impossible(findings diag.Findings, front kasgenruntime.Programs) []Cell {
+func (s Scenario) impossible(findings diag.Findings, front kasgenruntime.Programs) Result {
 	var why []string
 	known := false
 	for _, f := range findings {
@@ -111,7 +138,11 @@ func (s Scenario) impossible(findings diag.Findings, front kasgenruntime.Program
 		cells[i].Got, cells[i].Reason = Impossible, strings.Join(why, "; ")
 		cells[i].Pass = cells[i].Want == Impossible && known
 	}
-	return cells
+	r := Result{Cells: cells, Checks: []Checked{}}
+	for _, c := range s.Checks {
+		r.Checks = append(r.Checks, s.checked(c, front))
+	}
+	return r
 }
 
 func (s Scenario) cells(front kasgenruntime.Programs) []Cell {
@@ -139,7 +170,12 @@ func (s Scenario) try(ctx context.Context, l *lab.Lab, front kasgenruntime.Progr
 		case SPDY:
 			c.kubectl(ctx, l, "exec", operation.SPDY)
 		case WebSocket:
-			c.kubectl(ctx, l, "exec", operation.WebSocket)
+			// As kubectl does it: where the upgrade is refused, it asks again by SPDY.
+			if c.kubectl(ctx, l, "exec", operation.WebSocket) && c.Got == No {
+				why := c.Reason
+				c.kubectl(ctx, l, "exec", operation.SPDY)
+				c.Reason = why + "; upon which kubectl falls back to SPDY: " + c.Reason
+			}
 		}
 		c.Reason = strings.Join(strings.Fields(c.Reason), " ")
 		c.Pass = c.Got == c.Want
@@ -147,10 +183,11 @@ func (s Scenario) try(ctx context.Context, l *lab.Lab, front kasgenruntime.Progr
 	return cells
 }
 
-func (c *Cell) kubectl(ctx context.Context, l *lab.Lab, name string, tr operation.Transport) {
+// kubectl runs an operation, and says whether an upgrade was refused.
+func (c *Cell) kubectl(ctx context.Context, l *lab.Lab, name string, tr operation.Transport) (noUpgrade bool) {
 	if len(l.Agents) == 0 {
 		c.Reason = "no agent is connected"
-		return
+		return false
 	}
 	target := operation.Target{Namespace: cluster.Namespace, Pod: cluster.Pod, Container: cluster.Container, RemotePort: cluster.ContainerPort}
 	cell := demo.One(ctx, l, target, l.Agents[0], name, tr)
@@ -163,4 +200,5 @@ func (c *Cell) kubectl(ctx context.Context, l *lab.Lab, name string, tr operatio
 	case demo.Fail, demo.Skip:
 		c.Got = No
 	}
+	return cell.NoUpgrade
 }

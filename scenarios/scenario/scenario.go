@@ -14,6 +14,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"kasgen/internal/diag"
+	"kasgen/internal/layout"
 	"kasgen/internal/strictyaml"
 	"kasgen/scenarios/lab/cloud"
 )
@@ -78,9 +79,13 @@ type Settings struct {
 	GRPCBalancer string `json:"grpcBalancer"`
 	// Direct has Balancer choose between kas's own listeners by path, with
 	// nothing of kasgen's between.
-	Direct bool   `json:"direct"`
-	Expect Expect `json:"expect"`
-	Code   string `json:"code"` // of the finding, where the topology is impossible
+	Direct bool `json:"direct"`
+	// OlderCluster has the agents' cluster be from before Kubernetes 1.30: kubectl
+	// falls back from WebSocket to SPDY there.
+	OlderCluster bool    `json:"olderCluster"`
+	Expect       Expect  `json:"expect"`
+	Checks       []Check `json:"checks"`
+	Code         string  `json:"code"` // of the finding, where the topology is impossible
 }
 
 // Scenario is one file.
@@ -88,7 +93,8 @@ type Scenario struct {
 	Name string // of the file, without its ending
 	Text string // for people
 	Settings
-	Spec []byte // kasgen.yaml
+	Spec  []byte // kasgen.yaml
+	Nginx []byte // nginx/nginx.conf in place of the rendered one, a template over the spec; nil: the rendered one
 }
 
 // Model is the balancer that the scenario names, nil if none.
@@ -159,8 +165,8 @@ func parse(name string, data []byte) (Scenario, diag.Findings) {
 	}
 	parts := map[string][]byte{}
 	for _, f := range archive.Files {
-		if f.Name != "kasgen.yaml" && f.Name != "scenario.yaml" {
-			add(codeParts, f.Name, fmt.Sprintf("the part %q is unknown", f.Name), "nothing would be done with it", "a scenario has kasgen.yaml and scenario.yaml")
+		if f.Name != "kasgen.yaml" && f.Name != "scenario.yaml" && f.Name != layout.Web {
+			add(codeParts, f.Name, fmt.Sprintf("the part %q is unknown", f.Name), "nothing would be done with it", "a scenario has kasgen.yaml and scenario.yaml, and may have "+layout.Web)
 		}
 		parts[f.Name] = f.Data
 	}
@@ -169,7 +175,7 @@ func parse(name string, data []byte) (Scenario, diag.Findings) {
 			add(codeParts, part, fmt.Sprintf("the part %q is missing", part), "a scenario has kasgen.yaml and scenario.yaml", "add it")
 		}
 	}
-	s.Spec = parts["kasgen.yaml"]
+	s.Spec, s.Nginx = parts["kasgen.yaml"], parts[layout.Web]
 	_, found := strictyaml.Decode(name+":scenario.yaml", parts["scenario.yaml"], &s.Settings)
 	faults = append(faults, found...)
 	for _, t := range All() {
@@ -177,6 +183,7 @@ func parse(name string, data []byte) (Scenario, diag.Findings) {
 			add(codeOutcome, "expect", fmt.Sprintf("of %s must come %q", t, s.Expect.Of(t)), "every kind of traffic has an outcome", "write yes, no, refused or impossible")
 		}
 	}
+	s.faults(add)
 	for field, name := range map[string]string{"balancer": s.Balancer, "grpcBalancer": s.GRPCBalancer} {
 		if name != "" && model(name) == nil {
 			add(codeOutcome, field, fmt.Sprintf("there is no balancer %q", name), "models have names", "write one of "+strings.Join(cloud.Names(), ", "))

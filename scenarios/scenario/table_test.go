@@ -20,7 +20,7 @@ func TestModelsAreNamed(t *testing.T) {
 		cells[i].Reason = "a reason"
 	}
 	var b strings.Builder
-	if err := WriteTable(&b, cells); err != nil {
+	if err := WriteTable(&b, cells, nil); err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(b.String()) {
@@ -31,7 +31,7 @@ func TestModelsAreNamed(t *testing.T) {
 	if n := strings.Count(b.String(), mark); n != 1+len(cells) {
 		t.Errorf("models are named %d times in\n%s", n, &b)
 	}
-	if err := Judge(cells); !errors.Is(err, ErrCells) || !strings.Contains(err.Error(), "9-x"+mark) {
+	if err := Judge(cells, nil); !errors.Is(err, ErrCells) || !strings.Contains(err.Error(), "9-x"+mark) {
 		t.Errorf("%v", err)
 	}
 }
