@@ -155,9 +155,9 @@ func TestSettingsOfNow(t *testing.T) { //nolint:paralleltest // PATH is the proc
 		s.errs.Reset()
 	}
 	const secret = "c2hvcnQ="
-	rewrite(`{"gitlab_kas": {"api_secret_key": "` + secret + `"}}`)
-	if err := s.hook("pre"); cli.Code(err) != Refused || !strings.Contains(s.errs.String(), "KAS5101") || strings.Contains(s.errs.String(), secret) {
-		t.Errorf("a secret that is too short: %v\n%s", err, s.errs.String())
+	rewrite(`{"gitlab_kas": {"certificate_file": "/c", "sentry_dsn": "` + secret + `"}}`)
+	if err := s.hook("pre"); cli.Code(err) != Refused || !strings.Contains(s.errs.String(), "KAS5102") || strings.Contains(s.errs.String(), secret) {
+		t.Errorf("a certificate without its key: %v\n%s", err, s.errs.String())
 	}
 	rewrite("this is not JSON: " + secret)
 	if err := s.hook("pre"); err != nil || !strings.Contains(s.errs.String(), "the settings of the last run count") || strings.Contains(s.errs.String(), secret) {

@@ -19,6 +19,8 @@ type inspection struct {
 }
 
 func (s *inspection) run() error {
+	status := !s.diff && !s.brief
+	s.inEffect = status // state says it
 	p, err := s.make()
 	if err != nil {
 		return err
@@ -47,7 +49,7 @@ func (s *inspection) run() error {
 				return err
 			}
 		}
-	case !s.brief:
+	case status:
 		if more, err := s.state(p, c); err != nil {
 			return err
 		} else if !more {

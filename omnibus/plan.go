@@ -25,6 +25,8 @@ type options struct {
 	binary     string // kasgen's, on the host
 	// settled is what is known of Omnibus's settings; nil: those of the last run.
 	settled *Resolved
+	// inEffect: the caller compares our keys with what is in effect by itself.
+	inEffect bool
 }
 
 // plan is what a host is to become.
@@ -102,7 +104,7 @@ func (o options) make() (*plan, error) {
 			p.await(f)
 		}
 		if p.resolved != nil && !found.Failed() {
-			found = append(found, verify(f, p.pkg, p.resolved, include)...)
+			found = append(found, p.verify(f, include)...)
 		}
 		return files, found, err
 	})

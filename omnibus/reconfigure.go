@@ -61,18 +61,27 @@ func (r *reconfiguration) run(ctx context.Context) error {
 // before renders and places.
 func (r *reconfiguration) before(ctx context.Context) error {
 	now := r.options
-	var err error
-	if now.settled, err = r.current(ctx, r.warn); err != nil {
+	settled, found, err := r.current(ctx, r.warn)
+	if err != nil {
 		return fmt.Errorf("reading Omnibus's settings: %w", err)
 	}
+	now.settled = settled
 	p, err := now.make()
 	if err != nil {
 		return err
 	}
+	p.findings = append(p.findings, standing(found, p.settings)...)
 	if p.findings.Failed() {
 		return p.findings.Err()
 	}
 	if err := said(r.streams, p.findings); err != nil {
+		return err
+	}
+	if found, err = p.overruledNow(); err != nil {
+		return err
+	} else if found.Failed() {
+		return found.Err()
+	} else if err := cli.PrintFindings(r.streams, cli.Text, found); err != nil {
 		return err
 	}
 	if p, err = p.withPending(nil, r.force); err != nil {
@@ -154,8 +163,11 @@ func invalid(f diag.Finding) bool {
 // reached. Chef has ended, so that nothing here is a failure of it.
 func (r *reconfiguration) after(ctx context.Context) error {
 	list, _, err := r.host.readPending()
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(list) == 0 {
+		return r.tellOverruled()
 	}
 	err = r.settle(ctx, true, func(what string) { fmt.Fprintln(r.streams.Out, "kasgen: "+what) })
 	if errors.Is(err, errFailed) {
@@ -182,7 +194,12 @@ func (r *reconfiguration) after(ctx context.Context) error {
 // tellOverruled says which of our keys have another value now that chef has run:
 // a later line of gitlab.rb has won.
 func (r *reconfiguration) tellOverruled() error {
-	p, err := r.make()
+	if r.host.rewritten() {
+		return nil // chef has failed: it has not worked with gitlab.rb as it is
+	}
+	now := r.options
+	now.inEffect = true
+	p, err := now.make()
 	if err != nil || p.bundle == nil || p.resolved == nil {
 		return err // the files are in place; whatever is wrong now is the next run's to say
 	}

@@ -29,12 +29,15 @@ const (
 
 // verify looks at what Omnibus last worked with: faults in it that would end a
 // reconfigure or break what is rendered.
-func verify(f generator.Facts, pkg Package, r *Resolved, vhosts bool) diag.Findings {
+func (p *plan) verify(f generator.Facts, vhosts bool) diag.Findings {
 	var fs diag.Findings
-	add := func(severity diag.Severity, code, key, what, why, fix string) {
-		fs.Add(diag.Finding{Code: code, Severity: severity, Pos: diag.Pos{File: r.File}, Field: key, What: what, Why: why, Fix: fix})
-	}
+	r, pkg := p.resolved, p.pkg
+	add := adding(&fs, r.File)
 	secrets(r, add)
+	raises(pkg, r, p.settings, add)
+	if !p.inEffect {
+		p.plainURL(add)
+	}
 	pairs(f, r, add)
 	if vhosts && r.at("nginx", "enable") == false {
 		add(diag.Error, CodeNoNginx, "nginx['enable']", "Omnibus's nginx is off", "the vhosts of this topology are in it", "set nginx['enable'] = true, or use a topology and balancers without vhosts")
@@ -84,9 +87,7 @@ func secrets(r *Resolved, add reporter) {
 			if n >= 0 {
 				is = fmt.Sprintf("has %d bytes", n)
 			}
-			add(diag.Error, CodeSecret, "gitlab_kas['"+s.key+"']", "gitlab_kas['"+s.key+"'] "+is,
-				fmt.Sprintf("Omnibus ends a reconfigure unless it is the base64 of %d bytes", s.size),
-				fmt.Sprintf("remove it from gitlab.rb and /etc/gitlab/gitlab-secrets.json, and Omnibus makes one; or `openssl rand -base64 %d`", s.size))
+			badSecret("gitlab_kas['"+s.key+"']", is, fmt.Sprint(s.size), add)
 		}
 	}
 }
@@ -96,8 +97,7 @@ func pairs(f generator.Facts, r *Resolved, add reporter) {
 	has := func(key string) bool { return r.text("gitlab_kas", key) != "" }
 	for _, prefix := range []string{"", "internal_api_", "kubernetes_api_", "private_api_"} {
 		if has(prefix+"certificate_file") != has(prefix+"key_file") {
-			add(diag.Error, CodePair, "gitlab_kas['"+prefix+"certificate_file']", "a listener of kas has a certificate or a key, and not both",
-				"kas does not start", "set gitlab_kas['"+prefix+"certificate_file'] and ['"+prefix+"key_file'], or neither")
+			halfPair(prefix, add)
 		}
 	}
 	agents, kubernetes := has("certificate_file"), has("kubernetes_api_certificate_file")

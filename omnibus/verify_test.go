@@ -28,6 +28,14 @@ func TestSettingsThatDoNotFit(t *testing.T) {
 		"short secret":      {`{"gitlab_kas": {"api_secret_key": "` + secret(31) + `"}}`, "topology: A", "KAS5101"},
 		"no base64":         {`{"gitlab_kas": {"private_api_secret_key": "!"}}`, "topology: A", "KAS5101"},
 		"short token":       {`{"gitlab_kas": {"websocket_token_secret_key": "` + secret(32) + `"}}`, "topology: A", "KAS5101"},
+		"http for kubectl":  {`{"external_url": "https://gitlab.example.com", "gitlab_rails": {"gitlab_kas_external_k8s_proxy_url": "http://kas.gitlab.example.com/k8s-proxy/"}}`, "topology: A", "KAS5104"},
+		"derived http":      {`{"external_url": "http://gitlab.example.com", "gitlab_rails": {"gitlab_kas_external_k8s_proxy_url": "http://gitlab.example.com/-/kubernetes-agent/k8s-proxy/"}}`, "topology: A", ""},
+		"grpcs before 19.5": {`{"external_url": "https://gitlab.example.com", "gitlab_kas_external_url": "grpcs://kas.gitlab.example.com"}`, "topology: packaged", "KAS5120"},
+		"no scheme":         {`{"external_url": "https://gitlab.example.com", "gitlab_kas_external_url": "kas.gitlab.example.com"}`, "topology: packaged", "KAS5120"},
+		"agents are told":   {`{"external_url": "https://gitlab.example.com", "gitlab_kas_external_url": "grpcs://kas.gitlab.example.com"}`, "topology: A", ""},
+		"no WebSocket":      {`{"external_url": "https://gitlab.example.com", "gitlab_kas_external_url": "wss://kas.gitlab.example.com", "gitlab_kas": {"listen_websocket": false}}`, "topology: packaged", "KAS5121"},
+		"udp":               {`{"gitlab_kas": {"internal_api_listen_network": "udp"}}`, "topology: A", "KAS5122"},
+		"ftp":               {`{"external_url": "ftp://gitlab.example.com"}`, "topology: A", "KAS5120"},
 		"no key":            {`{"gitlab_kas": {"private_api_certificate_file": "/c"}}`, "topology: A", "KAS5102"},
 		"one pair of two":   {`{"gitlab_kas": {"certificate_file": "/c", "key_file": "/k"}}`, "topology: packaged", "KAS5102"},
 		"both pairs":        {`{"gitlab_kas": {"certificate_file": "/c", "key_file": "/k", "kubernetes_api_certificate_file": "/c", "kubernetes_api_key_file": "/k"}}`, "topology: A", "KAS5103"},
@@ -69,11 +77,45 @@ func TestOverruled(t *testing.T) {
 	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
 	rb := omnibustest.Read(t, m.at("etc/gitlab/gitlab.rb"))
 	omnibustest.Write(t, m.at("etc/gitlab/gitlab.rb"), rb+"gitlab_kas['listen_websocket'] = false\ngitlab_rails['gitlab_kas_external_k8s_proxy_url'] = 'http://kas.gitlab.example.com/k8s-proxy/'\n")
+	refused := m.ctl(8, "reconfigure")
+	for _, want := range []string{"KAS5104: gitlab_rails['gitlab_kas_external_k8s_proxy_url'] is an http URL", "nothing was changed"} {
+		if !strings.Contains(refused, want) {
+			t.Errorf("%q is not in %s", want, refused)
+		}
+	}
+	env := m.env
+	m.env = append(env, "KASGEN_SKIP=1")
 	m.ctl(0, "reconfigure")
+	m.env = env
+	m.kasgen(0, "omnibus", "reconfigure", "--hook", "post") // what was left out
 	out := m.kasgen(2, "omnibus", "status")
 	for _, want := range []string{"KAS5107: gitlab_kas['listen_websocket'] is not", "KAS5104", "in effect     no: see below"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in %s", want, out)
+		}
+	}
+}
+
+// TestOverruledAroundChef: a line that wins over ours is said before chef runs
+// and after, whether or not anything else has changed.
+func TestOverruledAroundChef(t *testing.T) {
+	t.Parallel()
+	omnibustest.Ruby(t)
+	m := newMachine(t)
+	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
+	m.ctl(0, "reconfigure")
+	rb := omnibustest.Read(t, m.at("etc/gitlab/gitlab.rb"))
+	omnibustest.Write(t, m.at("etc/gitlab/gitlab.rb"), rb+"gitlab_kas['listen_websocket'] = false\n")
+	const said = "KAS5107: gitlab_kas['listen_websocket'] is not"
+	for _, hook := range []string{"pre", "post"} {
+		if hook == "post" {
+			env := m.env
+			m.env = append(env, "KASGEN_SKIP=1")
+			m.ctl(0, "reconfigure") // chef alone
+			m.env = env
+		}
+		if out := m.kasgen(0, "omnibus", "reconfigure", "--hook", hook); strings.Count(out, said) != 1 {
+			t.Errorf("in the hook %s it is not said, or not once: %s", hook, out)
 		}
 	}
 }
