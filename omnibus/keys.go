@@ -3,7 +3,6 @@ package omnibus
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -199,11 +198,7 @@ func (s *settings) vhost(f generator.Facts, site topology.Site) {
 
 // gitlabHost is GitLab's own name.
 func gitlabHost(s *spec.Spec) string {
-	u, err := url.Parse(s.GitLab.ExternalURL)
-	if err != nil {
-		return "" // the spec was checked
-	}
-	return u.Hostname()
+	return gitlabURL(s).Hostname()
 }
 
 func number(port string) int {

@@ -2,7 +2,6 @@ package omnibus
 
 import (
 	"fmt"
-	"net"
 	"reflect"
 	"strings"
 
@@ -27,6 +26,12 @@ const (
 	CodeUnreadable = "KAS5111"
 )
 
+// KAS513x: what GitLab's nginx has that does not go with a port that is shared.
+const (
+	CodeCleartext = "KAS5130"
+	CodeIPv6      = "KAS5131"
+)
+
 // verify looks at what Omnibus last worked with: faults in it that would end a
 // reconfigure or break what is rendered.
 func (p *plan) verify(f generator.Facts, vhosts bool) diag.Findings {
@@ -42,7 +47,9 @@ func (p *plan) verify(f generator.Facts, vhosts bool) diag.Findings {
 	if vhosts && r.at("nginx", "enable") == false {
 		add(diag.Error, CodeNoNginx, "nginx['enable']", "Omnibus's nginx is off", "the vhosts of this topology are in it", "set nginx['enable'] = true, or use a topology and balancers without vhosts")
 	}
+	sharing(f, pkg, r, add)
 	neighbours(f, pkg, r, add)
+	narrowed(f, pkg, r, add)
 	if r.at("gitlab_kas", "extra_config_command") != nil && r.text("gitlab_kas", "extra_config_command") != "" {
 		add(diag.Warning, CodeExtra, "gitlab_kas['extra_config_command']", "kas reads more settings from a command",
 			"they may change listeners and paths, and nobody here sees them", "see that it sets neither agent.listen nor agent.kubernetes_api")
@@ -109,40 +116,6 @@ func pairs(f generator.Facts, r *Resolved, add reporter) {
 	case agents && !own:
 		add(diag.Error, CodeKASTLS, "gitlab_kas['certificate_file']", "kas ends TLS itself", "what is rendered before it ends TLS and passes cleartext on, on this machine",
 			"remove gitlab_kas['certificate_file'], ['key_file'] and those of kubernetes_api")
-	}
-}
-
-// neighbours looks for others of GitLab's vhosts on the port that is shared.
-func neighbours(f generator.Facts, pkg Package, r *Resolved, add reporter) {
-	share := f.Spec.LoadBalancer.ShareWithGitLab
-	if !share.Enabled || f.Topology.Front == nil {
-		return
-	}
-	for _, n := range []struct{ url, flat, service string }{
-		{"registry_external_url", "registry_nginx", "registry"},
-		{"pages_external_url", "pages_nginx", "gitlab_pages"},
-	} {
-		address := r.text(n.url)
-		if !strings.HasPrefix(address, "https://") || strings.Contains(strings.TrimPrefix(address, "https://"), ":") {
-			continue // not there, or on another port
-		}
-		key := []string{n.flat, "listen_port"}
-		if pkg.Nested {
-			key = []string{n.service, "nginx", "listen_port"}
-		}
-		if port := fmt.Sprint(r.at(key...)); port != "443" && port != "<nil>" {
-			continue
-		}
-		_, port, err := net.SplitHostPort(share.Address)
-		if err != nil {
-			continue // the spec was checked
-		}
-		fix := "set " + rubyKey(key) + " = " + port
-		if share.ProxyProtocol != spec.ProxyNone {
-			key[len(key)-1] = "proxy_protocol"
-			fix += " and " + rubyKey(key) + " = true"
-		}
-		add(diag.Error, CodeNeighbour, n.url, address+" is on port 443, too", "the TCP balancer takes the port and passes every name but kas's to one address of GitLab's nginx", fix)
 	}
 }
 

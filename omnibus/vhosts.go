@@ -68,7 +68,11 @@ func vhosts(f generator.Facts, pkg Package) ([]byte, error) {
 	}
 	if share := f.Spec.LoadBalancer.ShareWithGitLab; share.Enabled && t.Front != nil && share.ProxyProtocol != spec.ProxyNone && w.Redirect == nil {
 		// GitLab's own redirect would expect a PROXY header, too.
-		w.Redirect = &topology.Redirect{Listen: []string{"0.0.0.0:80"}, Hosts: []string{gitlabHost(f.Spec), f.Spec.Names.KAS}, Challenge: f.Spec.StateDir + "/acme"}
+		listen := []string{"0.0.0.0:80"}
+		if slices.ContainsFunc(f.Spec.LoadBalancer.Listen, six) {
+			listen = append(listen, "[::]:80") // as the balancer, so that its clients find it
+		}
+		w.Redirect = &topology.Redirect{Listen: listen, Hosts: []string{gitlabHost(f.Spec), f.Spec.Names.KAS}, Challenge: f.Spec.StateDir + "/acme"}
 		if t.Names.GRPC != nil {
 			w.Redirect.Hosts = append(w.Redirect.Hosts, t.Names.GRPC.Name)
 		}
