@@ -38,7 +38,8 @@ func TestEveryVersion(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			mine := "nginx['custom_nginx_config'] = 'include /mine;'\ngitlab_kas_external_url 'wss://kas.gitlab.example.com'\n"
+			mine := "nginx['custom_nginx_config'] = 'include /mine;'\ngitlab_kas_external_url 'wss://kas.gitlab.example.com'\n" +
+				"gitlab_kas['listen_network'] = 'unix'\ngitlab_kas['listen_address'] = '/run/kas.sock'\n"
 			if omnibus.Of(v).Nested {
 				mine += "gitlab_kas['nginx']['custom_gitlab_server_config'] = 'mine;'\n"
 			} else {
@@ -68,6 +69,10 @@ func TestEveryVersion(t *testing.T) {
 			answers := json.NewDecoder(strings.NewReader(text))
 			for _, a := range every {
 				var got struct {
+					KAS struct {
+						Network string `json:"listen_network"`
+						Address string `json:"listen_address"`
+					} `json:"gitlab_kas"`
 					Nginx struct {
 						Custom string `json:"custom_nginx_config"`
 					} `json:"nginx"`
@@ -81,6 +86,9 @@ func TestEveryVersion(t *testing.T) {
 				}
 				if a.before != "" && !strings.HasPrefix(got.Nginx.Custom, "include /mine;\n# kasgen begin\n") {
 					t.Errorf("topology %s: custom_nginx_config is %q", a.topology, got.Nginx.Custom)
+				}
+				if got.KAS.Network != "tcp" || got.KAS.Address != "127.0.0.1:8150" {
+					t.Errorf("topology %s: what is before kas dials TCP, and kas listens by %s at %s", a.topology, got.KAS.Network, got.KAS.Address)
 				}
 				scheme := map[string]string{"keep": "wss://", "remove": "grpcs://"}[a.websocket]
 				if !strings.HasPrefix(got.Rails.Agents, scheme+"kas") || got.Rails.Kubernetes != "https://kas.gitlab.example.com/k8s-proxy/" {

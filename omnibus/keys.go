@@ -40,14 +40,16 @@ func (s *settings) server(f generator.Facts) {
 	k, usual := f.Topology.KAS, spec.Default().KAS.Listen
 	s.set("kas runs on this machine.", true, "gitlab_kas", "enable")
 	s.set("Where agents' traffic is passed on to.", k.Listen.Agent, "gitlab_kas", "listen_address")
+	s.set("By TCP: a socket of another kind would have that address for a path.", "tcp", "gitlab_kas", "listen_network")
 	s.set("Where the Kubernetes API is passed on to.", k.Listen.KubernetesAPI, "gitlab_kas", "kubernetes_api_listen_address")
 	for _, l := range []struct{ why, address, usual, key string }{
-		{"Liveness, readiness and metrics.", k.Listen.Observability, usual.Observability, "observability_listen_address"},
-		{"Where GitLab's Rails finds kas.", k.Listen.API, usual.API, "internal_api_listen_address"},
-		{"Where other kas nodes find this one.", k.Listen.PrivateAPI, usual.PrivateAPI, "private_api_listen_address"},
+		{"Liveness, readiness and metrics.", k.Listen.Observability, usual.Observability, "observability_listen"},
+		{"Where GitLab's Rails finds kas.", k.Listen.API, usual.API, "internal_api_listen"},
+		{"Where other kas nodes find this one.", k.Listen.PrivateAPI, usual.PrivateAPI, "private_api_listen"},
 	} {
 		if l.address != l.usual {
-			s.set(l.why, l.address, "gitlab_kas", l.key)
+			s.set(l.why, l.address, "gitlab_kas", l.key+"_address")
+			s.set("By TCP, too.", "tcp", "gitlab_kas", l.key+"_network")
 		}
 	}
 	why := "Agents over WebSocket as well as gRPC."

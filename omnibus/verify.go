@@ -62,20 +62,40 @@ func (p *plan) verify(f generator.Facts, vhosts bool) diag.Findings {
 // GitLab's nginx is to read it, that nginx would not start without.
 func (p *plan) absent(f generator.Facts, nginx bool) diag.Findings {
 	var fs diag.Findings
-	if f.Spec.TLS.Source != spec.TLSFiles {
+	fix := "put it there before gitlab-ctl reconfigure, or write tls.source: acme"
+	switch f.Spec.TLS.Source {
+	case spec.TLSFiles:
+	case spec.TLSOmnibus:
+		if p.obtains(f) {
+			return nil // it makes one for nginx to start with, and then has Let's Encrypt's
+		}
+		fix += "; or set letsencrypt['enable'] = true, and Omnibus obtains it"
+	default:
 		return nil
 	}
+	_, own := packaged(f.Topology, p.pkg)
 	severity, why := diag.Warning, "nobody gets through TLS for kas's name before it is"
-	if nginx {
+	if nginx || own || f.Spec.TLS.Source == spec.TLSOmnibus { // which nginx alone may read
 		severity, why = diag.Error, "GitLab's nginx would not start without it, and nobody would reach GitLab"
 	}
 	for _, c := range []struct{ field, path string }{{"tls.certificateFile", f.Spec.TLS.CertificateFile}, {"tls.keyFile", f.Spec.TLS.KeyFile}} {
 		if c.path != "" && !p.host.has(c.path) {
 			fs.Add(diag.Finding{Code: CodeAbsent, Severity: severity, Pos: f.At(c.field), Field: c.field, What: c.path + " is not there",
-				Why: why, Fix: "put it there before gitlab-ctl reconfigure, or write tls.source: acme"})
+				Why: why, Fix: fix})
 		}
 	}
 	return fs
+}
+
+// obtains says whether Omnibus's Let's Encrypt obtains a certificate that is not
+// there. Unless it is told, it does where GitLab's URL is https.
+func (p *plan) obtains(f generator.Facts) bool {
+	if p.resolved != nil {
+		if told, ok := p.resolved.at("letsencrypt", "enable").(bool); ok {
+			return told
+		}
+	}
+	return gitlabURL(f.Spec).Scheme == "https"
 }
 
 type reporter func(severity diag.Severity, code, key, what, why, fix string)
