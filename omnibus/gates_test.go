@@ -129,12 +129,13 @@ func resolved(t *testing.T, version string, b *bundle.Bundle) []byte {
 func TestGates(t *testing.T) {
 	t.Parallel()
 	omnibustest.Ruby(t)
-	more := map[string]string{"gRPC only": "agents: {websocket: remove}\n"}
-	for _, name := range []string{"A", "B", "D", "packaged", "gRPC only"} {
+	const grpc = "agents: {websocket: remove}\n"
+	more := map[string]string{"gRPC only": grpc, "packaged, gRPC only": grpc}
+	for _, name := range []string{"A", "B", "D", "packaged", "gRPC only", "packaged, gRPC only"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			topology := name
-			if more[name] != "" {
+			topology, _, _ := strings.Cut(name, ",")
+			if name == "gRPC only" {
 				topology = "A"
 			}
 			spec := "apiVersion: kasgen/v1\ntopology: " + topology + "\ngitlab: {url: https://gitlab.example.com}\nnames: {kas: kas.gitlab.example.com}\n" + more[name]
@@ -166,7 +167,7 @@ func TestGates(t *testing.T) {
 				}
 				last = now
 			}
-			path := filepath.Join("testdata/gates", strings.ReplaceAll(name, " ", "-")+".txtar")
+			path := filepath.Join("testdata/gates", strings.ReplaceAll(strings.ReplaceAll(name, ",", ""), " ", "-")+".txtar")
 			if *update {
 				omnibustest.Write(t, path, string(txtar.Format(got)))
 				return

@@ -12,6 +12,7 @@ import (
 	"kasgen/generator/target"
 	"kasgen/generator/topology"
 	"kasgen/internal/lockfile"
+	"kasgen/internal/nginxconf"
 )
 
 // keys are what gitlab.rb is to say about a topology. vhosts says whether there
@@ -68,7 +69,7 @@ func (s *settings) server(f generator.Facts) {
 // urls are what GitLab tells people, agents and CI jobs.
 func (s *settings) urls(f generator.Facts) {
 	agents, kubernetes := URLs(f.Topology)
-	if _, own := packaged(f.Topology, s.pkg); own && (s.pkg.Native || f.Topology.Carries.Agents.WSS == lockfile.Yes) {
+	if _, own := packaged(f.Topology, s.pkg); own { // with grpcs:// in it only where the package takes that
 		s.set("kas has a name of its own. GitLab tells people to install agents with this address.", agents, "gitlab_kas_external_url")
 	} else {
 		why := "GitLab tells people to install agents with this address."
@@ -184,7 +185,7 @@ func (s *settings) vhost(f generator.Facts, site topology.Site) {
 	s.set("And may read as slowly.", seconds(t.Timeouts.Idle), s.kas("k8s_proxy_send_timeout")...)
 	idle := target.Duration(t.Timeouts.Idle)
 	s.append("An agent's gRPC stream is one request body for hours: nginx's default of 1 MiB resets it and refuses\n# big kubectl requests, and its defaults of 60 s cut one that is silent. An agent's tunnels are streams of\n# one connection, up to 500 at once. And GitLab's cache would make GET of HEAD and drop conditions of\n# requests; its compression would hold up a watch.", text,
-		strings.Join([]string{
+		strings.Join(append([]string{
 			"client_max_body_size 0;",
 			"client_body_timeout " + idle + ";",
 			"send_timeout " + idle + ";",
@@ -195,7 +196,26 @@ func (s *settings) vhost(f generator.Facts, site topology.Site) {
 			"grpc_socket_keepalive on;",
 			"proxy_cache off;",
 			"gzip off;",
-		}, "\n"), s.kas("custom_gitlab_server_config")...)
+		}, onlyGRPC(site)...), "\n"), s.kas("custom_gitlab_server_config")...)
+}
+
+// onlyGRPC answers agents that use WebSocket, where that is removed: Omnibus's
+// vhost would pass them on to a kas that speaks no HTTP/1.1 to agents. It asks for
+// the path as it came, so that a page for an error, which nginx goes to by itself,
+// is none of its business.
+func onlyGRPC(site topology.Site) []string {
+	for _, r := range site.Routes {
+		if r.Status != 0 {
+			return []string{
+				"# " + r.Why,
+				"default_type text/plain;",
+				`if ($request_uri !~ "^/(gitlab\.agent\.|k8s-proxy([/?]|$)|\.well-known/acme-challenge/)") {`,
+				fmt.Sprintf("    return %d %s;", r.Status, nginxconf.Quote(r.Text)),
+				"}",
+			}
+		}
+	}
+	return nil
 }
 
 // gitlabHost is GitLab's own name.

@@ -124,10 +124,12 @@ func TestOnNginx(t *testing.T) {
 		grpc              string // name for gRPC
 		spdy              string
 	}{
-		"D":               {"topology: D", "18.7", "kas-grpc.gitlab.example.com", "400"},
-		"packaged":        {"topology: packaged", "18.11", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
-		"packaged, old":   {"topology: packaged", "17.11", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
-		"packaged, newer": {"topology: packaged", "19.5", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
+		"D":                           {"topology: D", "18.7", "kas-grpc.gitlab.example.com", "400"},
+		"packaged":                    {"topology: packaged", "18.11", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
+		"packaged, old":               {"topology: packaged", "17.11", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
+		"packaged, newer":             {"topology: packaged", "19.5", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
+		"packaged, gRPC only, before": {"topology: packaged\nagents: {websocket: remove}", "19.4", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
+		"packaged, gRPC only":         {"topology: packaged\nagents: {websocket: remove}", "19.5", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -152,8 +154,13 @@ func TestOnNginx(t *testing.T) {
 			say := func(server, method, path, upgrade string) string {
 				return ask(t, dial(server), server, method, path, upgrade)
 			}
+			websocket := "101 agent GET /"
+			if strings.Contains(c.topology, "remove") {
+				websocket = "410 kas: agents over WebSocket are not served here any more; set the agent's kas-address to grpcs://kas.gitlab.example.com"
+			}
 			for _, tc := range []struct{ what, got, want string }{
-				{"an agent's WebSocket", say("kas.gitlab.example.com", "GET", "/", "websocket"), "101 agent GET /"},
+				{"an agent's WebSocket", say("kas.gitlab.example.com", "GET", "/", "websocket"), websocket},
+				{"and on another path", say("kas.gitlab.example.com", "GET", "/k8s-proxyx", "websocket"), strings.TrimSuffix(websocket, "/")},
 				{"kubectl", say("kas.gitlab.example.com", "GET", "/k8s-proxy/api/v1/pods", ""), "200 api GET /api/v1/pods"},
 				{"kubectl by WebSocket", say("kas.gitlab.example.com", "GET", "/k8s-proxy/api/v1/namespaces/n/pods/p/exec", "websocket"), "101 api GET /api/v1/namespaces/n/pods/p/exec"},
 				{"kubectl by SPDY", say("kas.gitlab.example.com", "POST", "/k8s-proxy/api/v1/namespaces/n/pods/p/exec", "SPDY/3.1"), c.spdy},

@@ -43,7 +43,7 @@ func (p *plan) verify(f generator.Facts, vhosts bool) diag.Findings {
 	if !p.inEffect {
 		p.plainURL(add)
 	}
-	pairs(f, r, add)
+	pairs(f, pkg, r, add)
 	if vhosts && r.at("nginx", "enable") == false {
 		add(diag.Error, CodeNoNginx, "nginx['enable']", "Omnibus's nginx is off", "the vhosts of this topology are in it", "set nginx['enable'] = true, or use a topology and balancers without vhosts")
 	}
@@ -120,7 +120,7 @@ func secrets(r *Resolved, add reporter) {
 }
 
 // pairs looks at TLS of kas's own listeners.
-func pairs(f generator.Facts, r *Resolved, add reporter) {
+func pairs(f generator.Facts, pkg Package, r *Resolved, add reporter) {
 	has := func(key string) bool { return r.text("gitlab_kas", key) != "" }
 	for _, prefix := range []string{"", "internal_api_", "kubernetes_api_", "private_api_"} {
 		if has(prefix+"certificate_file") != has(prefix+"key_file") {
@@ -128,7 +128,7 @@ func pairs(f generator.Facts, r *Resolved, add reporter) {
 		}
 	}
 	agents, kubernetes := has("certificate_file"), has("kubernetes_api_certificate_file")
-	_, own := packaged(f.Topology, Package{GRPC: true, Limits: true})
+	_, own := packaged(f.Topology, Package{GRPC: true, Limits: true, Native: pkg.Native})
 	switch {
 	case agents != kubernetes:
 		add(diag.Error, CodePair, "gitlab_kas['kubernetes_api_certificate_file']", "one of kas's listeners for agents and the Kubernetes API has a certificate, and the other none",

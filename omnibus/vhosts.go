@@ -31,10 +31,11 @@ func packaged(t topology.Topology, pkg Package) (topology.Site, bool) {
 		}
 	}
 	// What Omnibus's vhost has: gRPC, the Kubernetes API below /k8s-proxy, which
-	// is taken off, and agents over WebSocket everywhere else.
+	// is taken off, and agents over WebSocket everywhere else. Agents by gRPC alone
+	// it has where kas's own URL may say so.
 	for _, r := range site.Routes {
 		switch {
-		case r.Status != 0, r.Refuse:
+		case r.Status != 0 && !pkg.Native, r.Refuse:
 			return topology.Site{}, false
 		case r.Strip && r.Path != "/k8s-proxy" && r.Path != "/k8s-proxy/":
 			return topology.Site{}, false
