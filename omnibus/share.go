@@ -59,7 +59,11 @@ func unshared(gitlab *url.URL, listen []string) string {
 // the balancer passes TLS on and knows it by the name in it.
 func sharing(f generator.Facts, pkg Package, r *Resolved, add reporter) {
 	lb := f.Spec.LoadBalancer
-	if !lb.ShareWithGitLab.Enabled || f.Topology.Front == nil {
+	if f.Topology.Front == nil || f.Topology.Edge == nil {
+		return
+	}
+	if !lb.ShareWithGitLab.Enabled {
+		occupied(f, pkg, r, add)
 		return
 	}
 	if u, err := url.Parse(r.text("external_url")); err == nil && u.Host != "" {
@@ -71,6 +75,26 @@ func sharing(f generator.Facts, pkg Package, r *Resolved, add reporter) {
 	if key := gitlabKey(pkg, r, "listen_https"); r.at(key...) == false {
 		add(diag.Error, CodeCleartext, rubyKey(key), "GitLab's nginx expects cleartext", "the TCP balancer passes GitLab's TLS on as it comes, and nobody would reach GitLab",
 			"remove the line from gitlab.rb, so that GitLab's nginx ends TLS; or give kas an address of its own, as in loadBalancer.listen: ['192.0.2.1:443'], and the port is not shared")
+	}
+}
+
+// occupied looks for GitLab's nginx on a port that the balancer takes for itself:
+// what kasgen.yaml says of GitLab's URL may be of another way to it.
+func occupied(f generator.Facts, pkg Package, r *Resolved, add reporter) {
+	u, err := url.Parse(r.text("external_url"))
+	if err != nil || u.Host == "" {
+		return
+	}
+	at := portIn(u)
+	if told := fmt.Sprint(r.at(gitlabKey(pkg, r, "listen_port")...)); told != "<nil>" && told != "" {
+		at = told
+	}
+	for _, address := range f.Spec.LoadBalancer.Listen {
+		if port, all := everywhere(address); all && port == at {
+			add(diag.Error, CodePort, "external_url", "the TCP balancer listens on "+address, "GitLab's nginx has port "+at+" of every address",
+				"write GitLab's URL into gitlab.externalURL, so that the port is shared where that can be, or give the balancer an address of its own in loadBalancer.listen")
+			return
+		}
 	}
 }
 

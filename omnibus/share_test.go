@@ -109,3 +109,23 @@ func TestNeighbourAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestOccupied: gitlab.url may lead to GitLab by another way than people take, and
+// then says nothing of the port that GitLab's nginx has.
+func TestOccupied(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	inside := strings.Replace(hostSpec, "https://gitlab.example.com", "'http://127.0.0.1:8080'", 1)
+	for settings, taken := range map[string]bool{
+		`{"external_url": "https://gitlab.example.com"}`:                                 true,
+		`{"external_url": "https://gitlab.example.com", "nginx": {"listen_port": 8443}}`: false,
+		`{"external_url": "http://gitlab.example.com"}`:                                  false,
+	} {
+		file := filepath.Join(t.TempDir(), "attributes.json")
+		omnibustest.Write(t, file, settings)
+		_, out := m.run(m.binary, "omnibus", "reconfigure", "--check", "--attributes", file, "-f", m.spec(inside))
+		if strings.Contains(out, "error: KAS5006") != taken {
+			t.Errorf("%s: want %t: %s", settings, taken, out)
+		}
+	}
+}
