@@ -106,9 +106,11 @@ func TestWithoutSystemd(t *testing.T) { //nolint:paralleltest // PATH is the pro
 	if out := run(); strings.Contains(out, "systemd") || !strings.Contains(out, "nothing is to be changed") {
 		t.Errorf("a second time: %s", out)
 	}
-	// D is all in GitLab's nginx.
+	// D is all in GitLab's nginx, which somebody has to tell of a new certificate.
 	put(t, s.host.at(specFile), dSpec(""))
-	run()
+	if out := run(); !strings.Contains(out, "run `gitlab-ctl hup nginx` when the certificate has changed") || strings.Contains(out, "role of each service") {
+		t.Errorf("to D: %s", out)
+	}
 	put(t, s.host.at(specFile), dSpec("timeouts: {idle: 3h}\n"))
 	if out := run(); strings.Contains(out, "systemd") || !strings.Contains(out, "nginx was reloaded") {
 		t.Errorf("of D: %s", out)
@@ -122,17 +124,23 @@ func TestWithoutSystemd(t *testing.T) { //nolint:paralleltest // PATH is the pro
 func TestReaders(t *testing.T) {
 	t.Parallel()
 	unit := func(name string) string { return filepath.Join(unitsFolder, name) }
+	h := host{root: t.TempDir()}
+	for _, name := range []string{"kasgen-front.service", "kasgen-front.socket", "kasgen-certs.service", "kasgen-reload.service", "kasgen-edge.service"} {
+		put(t, h.at(unit(name)), "it is only looked for")
+	}
 	for name, tt := range map[string]struct{ list, readers, sockets []string }{
 		"a file of the front":     {[]string{"haproxy/haproxy.cfg", "kasgen.lock.yaml"}, []string{"kasgen-front.service"}, nil},
 		"the edge and its unit":   {[]string{"edge/edge.yaml", unit("kasgen-edge.service")}, []string{"kasgen-edge.service"}, nil},
 		"certificates":            {[]string{"certs/certs.yaml", "vhosts/kas.conf"}, []string{"kasgen-certs.service"}, nil},
 		"an address of the front": {[]string{"haproxy/haproxy.cfg", unit("kasgen-front.socket"), unit("kasgen.target")}, []string{"kasgen-front.service"}, []string{"kasgen-front.socket", "kasgen-front.service"}},
+		"what is gone":            {[]string{unit("kasgen.service"), unit("kasgen-edge.socket")}, nil, nil},
+		"what nginx is told by":   {[]string{unit("kasgen-reload.service"), unit(reloadPath)}, nil, nil},
 		"nothing that is read":    {[]string{RubyPath, "kasgen.lock.yaml", "vhosts/kas.conf"}, nil, nil},
 	} {
-		if d := cmp.Diff(tt.readers, readers(tt.list)); d != "" {
+		if d := cmp.Diff(tt.readers, h.readers(tt.list)); d != "" {
 			t.Errorf("%s, readers: %s", name, d)
 		}
-		if d := cmp.Diff(tt.sockets, sockets(tt.list)); d != "" {
+		if d := cmp.Diff(tt.sockets, h.sockets(tt.list)); d != "" {
 			t.Errorf("%s, sockets: %s", name, d)
 		}
 	}

@@ -115,7 +115,7 @@ func (r *reconfiguration) before(ctx context.Context) error {
 func (r *reconfiguration) stop(ctx context.Context, changes []ledger.Change) {
 	var gone []string
 	for _, c := range changes {
-		if name := filepath.Base(c.Path); c.Remove && (filepath.Ext(name) == ".service" || filepath.Ext(name) == ".socket") {
+		if name := filepath.Base(c.Path); c.Remove && slices.Contains([]string{".service", ".socket", ".path"}, filepath.Ext(name)) {
 			gone = append(gone, name)
 		}
 	}
