@@ -60,6 +60,46 @@ func TestNginxFindsItsCertificates(t *testing.T) { //nolint:paralleltest // PATH
 	}
 }
 
+// TestPlaceholderGoes: a placeholder goes with the run that was stopped, and
+// with everything else when kasgen is uninstalled.
+func TestPlaceholderGoes(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	if err := os.RemoveAll(s.host.at("var/lib/kasgen")); err != nil {
+		t.Fatal(err)
+	}
+	s.install()
+	put(t, s.host.at(specFile), dSpec("tls: {source: acme}\n"))
+	put(t, s.host.at("var/opt/gitlab/nginx/conf/nginx.conf"), "include /etc/gitlab/kasgen/vhosts/*.conf;\n")
+	nginx := s.host.at(nginxBinary)
+	refuses := func(file string) {
+		t.Helper()
+		put(t, nginx, fmt.Sprintf("#!/bin/sh\n# a stand-in for a test\ntest ! -e %s || { echo no; exit 1; }\n", file))
+		if err := os.Chmod(nginx, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refuses(s.host.at("var/lib/kasgen/tls/kas.crt"))
+	if err := s.hook("pre"); cli.Code(err) != Refused {
+		t.Fatalf("%v: %s", err, s.errs.String())
+	}
+	if s.host.has("var/lib/kasgen") {
+		t.Error("a run that was stopped has left its placeholder")
+	}
+	refuses("/nonexistent")
+	if err := s.hook("pre"); err != nil || !s.host.has("var/lib/kasgen/tls/kas.crt") {
+		t.Fatalf("%v: %s", err, s.errs.String())
+	}
+	if info, err := os.Stat(s.host.at("var/lib/kasgen/tls")); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder of a key: %v, %v", info, err)
+	}
+	if err := (&removal{options: s.options(), streams: s.streams()}).run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s.host.has("var/lib/kasgen") {
+		t.Error("the placeholder is left after uninstall")
+	}
+}
+
 // TestNginxJudges: a refusal that names nothing of ours counts where nginx took
 // its files before, and is somebody else's where it did not.
 func TestNginxJudges(t *testing.T) { //nolint:paralleltest // PATH is the process's

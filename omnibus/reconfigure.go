@@ -79,10 +79,11 @@ func (r *reconfiguration) before(ctx context.Context) error {
 		return err
 	}
 	refused := r.host.nginxRefuses(ctx)
-	if err := p.placeholder(); err != nil {
+	placeholder, err := p.placeholder()
+	if err != nil {
 		return err
 	}
-	c, changes, err := p.apply(p.note, r.force, func() error { return r.host.nginxAccepts(ctx, refused) })
+	c, changes, err := p.apply(append(placeholder, p.note...), r.force, func() error { return r.host.nginxAccepts(ctx, refused) })
 	if err != nil {
 		return err
 	}
