@@ -101,18 +101,28 @@ func TestPlaceholderGoes(t *testing.T) { //nolint:paralleltest // PATH is the pr
 }
 
 // TestNginxJudges: a refusal that names nothing of ours counts where nginx took
-// its files before, and is somebody else's where it did not.
+// its files before, and is somebody else's where it did not. Before chef's first
+// run, when nginx.conf does not read ours, what is said of ours alone counts.
 func TestNginxJudges(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	const include, certificate = "include /etc/gitlab/kasgen/vhosts/*.conf;\n", "cannot load certificate"
 	for name, tt := range map[string]struct {
+		conf   string
 		always bool
+		says   string
 		code   int
-	}{"broken by ours": {false, Refused}, "broken before": {true, cli.Done}} {
+	}{
+		"broken by ours":              {include, false, certificate, Refused},
+		"broken before":               {include, true, certificate, cli.Done},
+		"a first run":                 {"", true, "unknown directive in ROOT/etc/gitlab/kasgen/vhosts/kas.conf:1", Refused},
+		"a first run's certificate":   {"", true, certificate + ` "/var/lib/kasgen/tls/kas.crt"`, Refused},
+		"a first run, something else": {"", true, "open() \"/var/log/x\" failed", cli.Done},
+	} {
 		t.Run(name, func(t *testing.T) { //nolint:paralleltest // PATH is the process's
 			s := newTold(t)
 			s.install()
-			put(t, s.host.at("var/opt/gitlab/nginx/conf/nginx.conf"), "")
+			put(t, s.host.at("var/opt/gitlab/nginx/conf/nginx.conf"), tt.conf)
 			nginx := s.host.at(nginxBinary)
-			put(t, nginx, fmt.Sprintf("#!/bin/sh\n# a stand-in for a test\n%t || grep -q ssl_certificate %s/vhosts/*.conf || exit 0\necho 'nginx: [emerg] cannot load certificate' >&2\nexit 1\n", tt.always, s.host.bundle()))
+			put(t, nginx, fmt.Sprintf("#!/bin/sh\n# a stand-in for a test\n%t || grep -q ssl_certificate %s/vhosts/*.conf || exit 0\necho 'nginx: [emerg] %s' >&2\nexit 1\n", tt.always, s.host.bundle(), strings.ReplaceAll(tt.says, "ROOT", s.host.root)))
 			if err := os.Chmod(nginx, 0o755); err != nil {
 				t.Fatal(err)
 			}

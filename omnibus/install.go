@@ -47,7 +47,7 @@ func (i *installation) run(ctx context.Context) error {
 	if p, err = p.withPending(more, i.force); err != nil {
 		return faults(i.streams, err)
 	}
-	c, changes, err := p.apply(append(more, p.note...), i.force, func() error { return nil })
+	c, changes, err := p.apply(append(more, p.note...), i.force, func([]ledger.Change) error { return nil })
 	if err != nil {
 		return faults(i.streams, err)
 	}

@@ -64,6 +64,30 @@ func (o options) settle(ctx context.Context, afterChef bool, say func(string)) e
 			return errors.Join(err, errFailed)
 		}
 	}
+	if err := o.tell(ctx, list, say); err != nil {
+		return err
+	}
+	if err := os.Remove(h.at(pendingFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// again has programs read the files that are back after some had read others.
+// What fails now has failed before, and was said.
+func (o options) again(ctx context.Context, p *plan) {
+	var list []string
+	for _, note := range p.note {
+		if err := json.Unmarshal(note.Data, &list); err != nil {
+			return // it is our own
+		}
+	}
+	_ = o.tell(ctx, list, func(string) {})
+}
+
+// tell has programs read the files of list.
+func (o options) tell(ctx context.Context, list []string, say func(string)) error {
+	h := o.host
 	var errs []error
 	do := func(what, name string, args ...string) {
 		if err := h.run(ctx, name, args...); err != nil {
@@ -87,13 +111,7 @@ func (o options) settle(ctx context.Context, afterChef bool, say func(string)) e
 	default:
 		o.services(do, list)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	if err := os.Remove(h.at(pendingFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // ofServices says whether a path that has changed is a service's: a unit, or a

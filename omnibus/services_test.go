@@ -153,6 +153,66 @@ func TestServices(t *testing.T) { //nolint:paralleltest // PATH is the process's
 	want("uninstall", "systemctl disable --now kasgen.target", "systemctl daemon-reload")
 }
 
+// TestReloadThatFails: by itself, without chef, a run whose reload fails leaves
+// the files that were there, and the programs with them; --check says that they
+// are not what they ought to be, and what keeps the others from an effect.
+func TestReloadThatFails(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	alone := func(check bool) (int, string) {
+		t.Helper()
+		s.out.Reset()
+		err := (&reconfiguration{options: s.options(), streams: s.streams(), check: check}).run(t.Context())
+		return cli.Code(err), s.out.String() + fmt.Sprint(err)
+	}
+	put(t, s.host.at(specFile), dSpec(""))
+	s.install()
+	if code, out := alone(true); code != cli.Differences || !strings.Contains(out, "not in effect yet: ") {
+		t.Errorf("installed, and nothing has read it: %d, %s", code, out)
+	}
+	if code, out := alone(false); code != cli.Done {
+		t.Fatal(code, out)
+	}
+	if code, out := alone(true); code != cli.Done || !strings.Contains(out, "nothing is to be changed") {
+		t.Errorf("all in effect: %d, %s", code, out)
+	}
+	before := files(t, s.host.root)
+	s.was()
+	for _, fails := range []string{filepath.Join(s.host.at(gitlabCtl) + ".fails"), filepath.Join(filepath.Dir(s.log), "systemctl.fails")} {
+		put(t, fails, "")
+		put(t, s.host.at(specFile), dSpec("timeouts: {idle: 3h}\ntls: {certificateFile: /var/lib/kasgen/tls/other.crt}\n"))
+		put(t, s.host.at("var/lib/kasgen/tls/other.crt"), "it is only looked for")
+		if code, out := alone(false); code != cli.Failure || !strings.Contains(out, "the files that were there before are back") {
+			t.Errorf("%s: %d, %s", filepath.Base(fails), code, out)
+		}
+		if told := s.was(); strings.Count(strings.Join(told, "\n"), "gitlab-ctl hup nginx") != 2 {
+			t.Errorf("programs have to read what is back: %q", told)
+		}
+		if code, out := alone(true); code != cli.Differences {
+			t.Errorf("what failed is not in place: %d, %s", code, out)
+		}
+		for _, path := range []string{fails, s.host.at("var/lib/kasgen/tls/other.crt")} {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(t, s.host.at(specFile), dSpec(""))
+		if d := cmp.Diff(before, files(t, s.host.root)); d != "" {
+			t.Errorf("%s: %s", filepath.Base(fails), d)
+		}
+	}
+	text, _, err := s.host.read(gitlabFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s.host.at(gitlabFile), string(withoutLine(text)))
+	if code, out := alone(true); code != cli.Differences || !strings.Contains(out, "gitlab.rb does not read /etc/gitlab/kasgen/kasgen.rb") {
+		t.Errorf("without the line: %d, %s", code, out)
+	}
+	if alone(false); !strings.Contains(s.errs.String(), "warning: gitlab.rb does not read kasgen's keys") {
+		t.Errorf("without the line: %s", s.errs.String())
+	}
+}
+
 // TestCertificateOfNginx: GitLab's nginx reads a certificate again when it has
 // changed, and is asked to before anybody can have obtained one.
 func TestCertificateOfNginx(t *testing.T) {
