@@ -103,6 +103,7 @@ const (
 	causeVersion    cause = "tls-version"
 	causeRefused    cause = "name-refused" // TLS is refused for the name
 	causeCleartext  cause = "cleartext"    // a web server without TLS
+	causeToTLS      cause = "to-tls"       // cleartext behind the front, to who has TLS
 
 	causeAuthorization cause = "authorization" // the header is lost
 )

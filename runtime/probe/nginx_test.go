@@ -89,6 +89,11 @@ func nginxRows() []row {
 		{of: "C26", name: "another vhost's certificate", change: []string{names, "server_name kas.example.org;"}, layer: CheckCertName, code: codeCertName, why: "default server", line: "server {"},
 		{name: "expired", change: []string{"CERTS/good.", "CERTS/expired."}, layer: CheckExpiry, code: codeExpiry, why: "expired on", line: "ssl_certificate "},
 		{name: "about to expire", change: []string{"CERTS/good.", "CERTS/soon."}, layer: CheckExpiry, code: codeExpiry, warn: true, why: "expires on", line: "ssl_certificate "},
+		{of: "C27", name: "cleartext to the TLS of the Kubernetes API", change: []string{api, "proxy_pass http://TLSKAS;"}, layer: CheckProxyPath, code: codeGateway, why: hasTLS, line: "proxy_pass http://"},
+		{of: "C27", name: "cleartext to the TLS of the agents' port", change: []string{agents, "proxy_pass http://TLSKAS;"}, layer: CheckAgentWebSocket, code: codeGateway, why: hasTLS, line: "proxy_pass http://"},
+		{of: "C27", name: "cleartext to another nginx's TLS", change: []string{api, "proxy_pass http://LISTEN;"}, layer: CheckProxyPath, code: codeGateway, why: hasTLS, line: "proxy_pass http://"},
+		{of: "C27", name: "gRPC in cleartext to TLS", change: []string{"grpc_pass grpc://AGENTS;", "grpc_pass grpc://TLSKAS;"}, layer: CheckGRPC, code: codeGateway, why: "grpc with grpcs", line: "grpc_pass grpc://"},
+		{of: "C27", name: "kas's certificate is of another CA", change: []string{api, "proxy_pass https://TLSKAS; proxy_ssl_verify on; proxy_ssl_trusted_certificate CERTS/other.crt;"}, layer: CheckProxyPath, code: codeGateway, why: "whose CA the front trusts", line: "proxy_pass https://"},
 		{of: "C29", name: "TLS that is too old", change: []string{names, names + " ssl_protocols TLSv1.1;", "        ssl_certificate CERTS/other.crt;", "        ssl_protocols TLSv1.1; ssl_certificate CERTS/other.crt;"}, layer: CheckTLS, code: codeTLS, why: "TLS 1.2", line: "ssl_protocols TLSv1.1"},
 		{of: "A13", name: "another port", with: func(o *Options) { o.KAS.Host += ":8443"; o.Connect[""] = "127.0.0.1" }, layer: CheckTCP, code: codeTCP, why: "port", line: "listen "},
 		{of: "D43", name: "an expression without its anchor", change: []string{"location / {\n", "location ~ agent { proxy_pass http://API; }\n        location / {\n"}, layer: CheckGRPC, code: codeGRPC, why: "Kubernetes API proxy", line: "location ~ agent"},
@@ -117,6 +122,9 @@ func nginxRows() []row {
 		{name: "kas takes gRPC only", change: []string{agents, "proxy_pass http://GRPCONLY;"}, layer: CheckAgentWebSocket, code: codeWebSocket, why: "agent.listen.websocket"},
 	}
 }
+
+// hasTLS is said of a listener that is spoken to in cleartext.
+const hasTLS = "cleartext is spoken to a listener that has TLS"
 
 func idle(o *Options) { o.Idle = 3 * time.Second }
 
