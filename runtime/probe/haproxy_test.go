@@ -68,6 +68,7 @@ func haproxyRows() map[string][]row {
 			{name: "a PROXY header that the edge does not take", change: []string{"send-proxy-v2", "send-proxy"}, layer: CheckTLS, code: codeTLS, why: "PROXY header", line: "server edge-1"},
 			{name: "a PROXY header is unexpected", change: []string{"EDGE send-proxy-v2", "CLEAR send-proxy-v2"}, layer: CheckTLS, code: codeTLS, why: "PROXY header", line: "server edge-1"},
 			{of: "A7", name: "WebSockets to a listener for gRPC", change: []string{"bind LISTEN", "bind LISTEN ssl crt CERTS/good.pem alpn h2,http/1.1", "EDGE send-proxy-v2", "PLAINGRPC"}, layer: CheckHTTP, code: codeHTTP2Only, why: `\x00\x00\x06\x04`, line: "server edge-1"},
+			{of: "D47", name: "old processes are ended at once", change: []string{"\ndefaults\n", "\nglobal\n    hard-stop-after 1s\ndefaults\n"}, layer: CheckReload, code: codeReload, warn: true, why: "soon after each reload", line: "hard-stop-after 1s"},
 			{of: "A9", name: "nobody behind the balancer", change: []string{"EDGE", "DEAD"}, layer: CheckTLS, code: codeTLS, why: "reaches its backend", line: "server edge-1"},
 			{of: "D31", name: "silent streams are cut", change: []string{"timeout tunnel 1h", "timeout tunnel 1s"}, with: idle, layer: CheckIdleWebSocket, code: codeIdle, why: "is cut after", line: "timeout tunnel 1s"},
 		},
