@@ -94,6 +94,9 @@ func (w way) unfit(c *Check, whole bool) []suspect {
 		}
 		if c.Code == codeGateway && opened && h.to.secure != next.secure {
 			list = append(list, suspect{h.to.how, fmt.Sprintf("it speaks %s, and %s takes %s", transport(h.to.secure), next.at, transport(next.secure))})
+			if next.secure { // who has TLS may also close without a word
+				c.Fix = speakTLS
+			}
 		}
 		if c.Code == codeGateway && h.to.h2 && next.h1 {
 			list = append(list, suspect{h.to.how, fmt.Sprintf("it speaks HTTP/2, and %s takes HTTP/1.1", next.at)})

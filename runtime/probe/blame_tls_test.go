@@ -42,6 +42,13 @@ func TestBlameCleartext(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if strings.Contains(tc.say, "takes TLS") { // a listener that closes without a word
+				c, _ := gateway("GET /k8s-proxy/version", &answer{status: 502})
+				b.blame(&c, &endpoint{host: labName, port: "443", agents: "/", proxy: "/k8s-proxy/"})
+				if line := blamed(t, &c); !strings.Contains(line, tc.line) || c.Fix != speakTLS {
+					t.Errorf("502: %q, %q, want %q", line, c.Fix, tc.line)
+				}
+			}
 			c := cleartextToTLS("GET /k8s-proxy/version", &answer{status: 400})
 			c.ID = CheckProxyPath
 			b.blame(&c, &endpoint{host: labName, port: "443", agents: "/", proxy: "/k8s-proxy/"})

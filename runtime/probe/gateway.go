@@ -36,10 +36,12 @@ func (a *answer) wantsTLS() bool {
 		(strings.Contains(a.body, "Client sent an HTTP request to an HTTPS server") || strings.Contains(a.body, "The plain HTTP request was sent to HTTPS port"))
 }
 
+// speakTLS is what to do about it.
+const speakTLS = "speak TLS to kas: proxy_pass https:// and grpc_pass grpcs:// in nginx, `ssl` with a ca-file on HAProxy's server line, tls of the upstream in edge.yaml; or take certificate_file and key_file away from that listener of kas-config.yaml"
+
 // cleartextToTLS explains that answer.
 func cleartextToTLS(what string, a *answer) Check {
-	return failed(codeGateway, what+" is answered "+a.String(), "cleartext is spoken to a listener that has TLS: the front, or a proxy behind it, does not speak TLS to kas",
-		"speak TLS to it: proxy_pass https:// and grpc_pass grpcs:// in nginx, `ssl` with a ca-file on HAProxy's server line, tls of the upstream in edge.yaml; or take certificate_file and key_file away from that listener of kas-config.yaml").because(causeToTLS)
+	return failed(codeGateway, what+" is answered "+a.String(), "cleartext is spoken to a listener that has TLS: the front, or a proxy behind it, does not speak TLS to kas", speakTLS).because(causeToTLS)
 }
 
 // notKAS explains an answer of somebody else.
