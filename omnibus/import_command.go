@@ -86,7 +86,11 @@ func (o importOptions) run(streams cli.IO) error {
 		return err
 	}
 	for _, l := range d.Lost {
-		if _, err := fmt.Fprintf(streams.Err, "not kept: %s: %s\n  fix: %s\n", l.Key, l.Why, l.Fix); err != nil {
+		severity := ""
+		if l.Warning {
+			severity = "warning: "
+		}
+		if _, err := fmt.Fprintf(streams.Err, "%snot kept: %s: %s\n  fix: %s\n", severity, l.Key, l.Why, l.Fix); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@
 package importer
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/url"
@@ -21,6 +22,8 @@ type Lost struct {
 	Key string `json:"key"` // of gitlab.rb
 	Why string `json:"why"`
 	Fix string `json:"fix"` // what to write or to do instead
+	// Warning: what clients meet, or who gets through, may be another than before.
+	Warning bool `json:"warning"`
 }
 
 // Description is what came of it.
@@ -53,6 +56,8 @@ type reading struct {
 	get Settings
 	d   Description
 	own string // kas's own name; empty: it is on GitLab's
+	// letsEncrypt says that Omnibus obtains its certificate.
+	letsEncrypt bool
 }
 
 // Describe says what the settings are. An error is of an instance of which
@@ -80,9 +85,21 @@ func Describe(get Settings) (Description, error) {
 	r.name(gitlab)
 	r.kas()
 	r.certificate(gitlab.Hostname())
+	r.protocols()
 	r.nginx()
+	r.redirect()
+	r.frontKeys()
 	r.unkept()
+	slices.SortStableFunc(r.d.Lost, func(a, b Lost) int { return cmp.Compare(order(a), order(b)) })
 	return r.d, nil
+}
+
+// order has warnings first.
+func order(l Lost) int {
+	if l.Warning {
+		return 0
+	}
+	return 1
 }
 
 func (r *reading) add(path string, value any, why string) {
@@ -90,7 +107,7 @@ func (r *reading) add(path string, value any, why string) {
 }
 
 func (r *reading) lose(why, fix string, key ...string) {
-	r.d.Lost = append(r.d.Lost, Lost{Name(key...), why, fix})
+	r.d.Lost = append(r.d.Lost, Lost{Key: Name(key...), Why: why, Fix: fix})
 }
 
 // Name is a setting as gitlab.rb writes it.
@@ -113,6 +130,9 @@ func (r *reading) vhost(name string) (any, []string) {
 		if v := r.get(key...); v != nil {
 			return v, key
 		}
+	}
+	if r.get("gitlab_kas_nginx") != nil {
+		return nil, []string{"gitlab_kas_nginx", name}
 	}
 	return nil, []string{"gitlab_kas", "nginx", name}
 }
@@ -205,6 +225,7 @@ func (r *reading) certificate(gitlab string) {
 	// Let's Encrypt's for GitLab's name has kas's name in it, and is renewed.
 	if on, _ := r.get("letsencrypt", "enable").(bool); on && (certificate == "" || certificate == usualTLS+gitlab+".crt") {
 		r.add("tls.source", "omnibus", Name("letsencrypt", "enable"))
+		r.letsEncrypt = true
 		return
 	}
 	if certificate == "" {

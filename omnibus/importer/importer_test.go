@@ -61,6 +61,9 @@ func described(t *testing.T, path string, archive *txtar.Archive, d Description,
 		}
 		var lost strings.Builder
 		for _, l := range d.Lost {
+			if l.Warning {
+				lost.WriteString("warning: ")
+			}
 			fmt.Fprintf(&lost, "%s: %s\n  fix: %s\n", l.Key, l.Why, l.Fix)
 		}
 		got = append(got, txtar.File{Name: "kasgen.yaml", Data: text}, txtar.File{Name: "lost", Data: []byte(lost.String())})

@@ -52,6 +52,39 @@ func (r *reading) nginx() {
 	}
 }
 
+// protocols are the versions of TLS, of which kasgen.yaml has the oldest.
+func (r *reading) protocols() {
+	v, key := r.vhost("ssl_protocols")
+	versions := strings.Fields(text(v))
+	slices.Sort(versions)
+	switch versions = slices.Compact(versions); {
+	case len(versions) == 0, r.own == "", slices.Equal(versions, []string{"TLSv1.2", "TLSv1.3"}):
+	case slices.Equal(versions, []string{"TLSv1.3"}):
+		r.add("tls.minVersion", "1.3", Name(key...))
+	default:
+		r.told(true, "kasgen's own vhost has TLSv1.2 and TLSv1.3, or the latter alone", "nothing where the vhost stays Omnibus's: packaged, from 18.11 on; else tls.minVersion is all there is", key...)
+	}
+}
+
+// redirect is what becomes of kas's name on port 80. By itself Omnibus has no
+// vhost for it there, and kasgen has one.
+func (r *reading) redirect() {
+	https, _ := r.vhost("listen_https")
+	if r.own == "" || https == false || strings.HasPrefix(r.text("gitlab_kas_external_url"), "ws://") {
+		return
+	}
+	on, key := r.vhost("redirect_http_to_https")
+	port, portKey := r.vhost("redirect_http_to_https_port")
+	switch {
+	case on != true && r.letsEncrypt:
+		// The CA asks there, and kasgen's vhost answers from where Omnibus puts it.
+	case on != true:
+		r.add("http.listen", []string{}, Name(key...)+" is not set: port 80 stays GitLab's")
+	case !holds(port, []string{"80"}):
+		r.add("http.listen", []string{"0.0.0.0:" + text(port)}, Name(portKey...))
+	}
+}
+
 // unkept are settings that change what is served and that kasgen.yaml has no
 // field for.
 func (r *reading) unkept() {
@@ -61,8 +94,6 @@ func (r *reading) unkept() {
 		why, fix string
 	}{
 		{[]string{"nginx", "custom_nginx_config"}, "text for nginx is nobody's but yours", "nothing: kasgen.rb puts its own lines below it"},
-		{[]string{"gitlab_kas", "nginx", "custom_gitlab_server_config"}, "text for nginx is nobody's but yours", "nothing where the vhost stays Omnibus's; else move it into a file of your own vhost"},
-		{[]string{"gitlab_kas_nginx", "custom_gitlab_server_config"}, "text for nginx is nobody's but yours", "nothing where the vhost stays Omnibus's; else move it into a file of your own vhost"},
 		{[]string{"gitlab_kas", "extra_config_command"}, "what a command prints cannot be read here", stays},
 		{[]string{"gitlab_kas", "certificate_file"}, "kasgen's kas takes cleartext from this machine only", "remove it with key_file once the edge or nginx ends TLS; kubernetes_api_certificate_file with it"},
 		{[]string{"gitlab_kas", "kubernetes_api_certificate_file"}, "kasgen's kas takes cleartext from this machine only", "remove it, with its key"},
@@ -86,6 +117,9 @@ func (r *reading) unkept() {
 		if own, _ := r.vhost("proxy_protocol"); own != true {
 			r.lose("GitLab's own vhost expects a PROXY header, and what shares its address and port does too", "set loadBalancer.acceptProxyProtocol: v2, where kas's vhost listens at the same address", "nginx", "proxy_protocol")
 		}
+	}
+	if v, key := r.vhost("custom_gitlab_server_config"); !holds(v, nil) {
+		r.told(true, "text for nginx is nobody's but yours, and kasgen's own vhost has nothing of it", stay, key...)
 	}
 	r.advertised()
 }
@@ -128,7 +162,7 @@ func port(address string) string {
 func number(v any) string {
 	switch v.(type) {
 	case string, float64, int:
-		return fmt.Sprint(v)
+		return text(v)
 	}
 	return ""
 }

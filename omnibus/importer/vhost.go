@@ -261,7 +261,7 @@ func (r *reading) unsaid(d *nginxconf.Directive) {
 }
 
 func (r *reading) loseAt(at nginxconf.Word, what, why, fix string) {
-	l := Lost{place(at) + ": " + what, why, fix}
+	l := Lost{Key: place(at) + ": " + what, Why: why, Fix: fix}
 	if !slices.Contains(r.d.Lost, l) { // two servers may share an upstream
 		r.d.Lost = append(r.d.Lost, l)
 	}
