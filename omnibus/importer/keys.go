@@ -26,8 +26,8 @@ const (
 	unset    = "remove it"
 )
 
-// cipherSuites are Omnibus's, as Mozilla's intermediate configuration has them.
-const cipherSuites = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" +
+// CipherSuites are those of Omnibus's vhosts unless they are told others, as Mozilla's intermediate configuration has them.
+const CipherSuites = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" +
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384"
 
 // frontKeys are those keys, as a package of 18.11 to 19.3 has them.
@@ -37,7 +37,7 @@ func frontKeys() []frontKey {
 		{"ssl_verify_client", usual("off"), true, "kasgen's own vhost asks no client for a certificate: whoever reaches it gets through TLS", atEdge},
 		{"ssl_client_certificate", nil, true, "kasgen's own vhost asks no client for a certificate, so no CA is there for one", atEdge},
 		{"ssl_verify_depth", usual("1"), true, "kasgen's own vhost asks no client for a certificate", atEdge},
-		{"ssl_ciphers", usual(cipherSuites), true, "kasgen's own vhost has Omnibus's default ciphers", stay},
+		{"ssl_ciphers", usual(CipherSuites), true, "kasgen's own vhost has Omnibus's default ciphers", stay},
 		{"ssl_prefer_server_ciphers", usual("off"), true, "kasgen's own vhost leaves the choice to clients, as Omnibus does by default", stay},
 		{"ssl_ecdh_curve", nil, true, "kasgen's own vhost has nginx's default curves", stay},
 		{"ssl_conf_command", nil, true, "kasgen's own vhost has no commands for OpenSSL", stay},
@@ -141,6 +141,20 @@ func (r *reading) realIP() {
 		}{{header, headerKey}, {recursive, recursiveKey}} {
 			if !holds(k.value, []string{"off"}) {
 				r.lose("it has no effect without "+Name(trust...)+", and kasgen's vhost does not say it", unset, k.key...)
+			}
+		}
+		return
+	}
+	if !r.behind() {
+		const why, fix = "kasgen's own vhost takes nobody's word for a client's address, unless kasgen.yaml says what stands before it",
+			"nothing where the vhost stays Omnibus's: packaged, from 18.11 on; else write loadBalancer.kind and loadBalancer.realIPFrom"
+		r.told(true, why, fix, trust...)
+		for _, k := range []struct {
+			value any
+			key   []string
+		}{{header, headerKey}, {recursive, recursiveKey}} {
+			if !holds(k.value, []string{"off"}) {
+				r.told(true, why, fix, k.key...)
 			}
 		}
 		return

@@ -40,7 +40,7 @@ func (r *reading) nginx() {
 	if on, key := r.vhost("proxy_protocol"); on == true {
 		r.add("loadBalancer.acceptProxyProtocol", "v2", Name(key...))
 	}
-	if trusted, key := r.vhost("real_ip_trusted_addresses"); len(texts(trusted)) > 0 {
+	if trusted, key := r.vhost("real_ip_trusted_addresses"); len(texts(trusted)) > 0 && r.behind() {
 		r.add("loadBalancer.realIPFrom", texts(trusted), Name(key...))
 	}
 	for _, l := range []struct{ name, usual string }{
@@ -83,6 +83,14 @@ func (r *reading) redirect() {
 	case !holds(port, []string{"80"}):
 		r.add("http.listen", []string{"0.0.0.0:" + text(port)}, Name(portKey...))
 	}
+}
+
+// behind says whether something before nginx states clients' addresses in a way
+// that kasgen.yaml has.
+func (r *reading) behind() bool {
+	https, _ := r.vhost("listen_https")
+	proxy, _ := r.vhost("proxy_protocol")
+	return https == false || proxy == true
 }
 
 // unkept are settings that change what is served and that kasgen.yaml has no
