@@ -5,12 +5,13 @@
 package importer
 
 import (
-	"cmp"
 	"fmt"
 	"net"
 	"net/url"
 	"slices"
 	"strings"
+
+	"kasgen/internal/nginxconf"
 )
 
 // Settings looks up a resolved setting by the keys of gitlab.rb that lead to
@@ -58,11 +59,14 @@ type reading struct {
 	own string // kas's own name; empty: it is on GitLab's
 	// letsEncrypt says that Omnibus obtains its certificate.
 	letsEncrypt bool
+	// custom is kas's vhost where it is somebody's own and not Omnibus's, and grpc
+	// one for agents by gRPC alone; nil: there is none.
+	custom, grpc *vhost
 }
 
-// Describe says what the settings are. An error is of an instance of which
-// there is nothing to say.
-func Describe(get Settings) (Description, error) {
+// Describe says what the settings are; files is where nginx's are that they name.
+// An error is of an instance of which there is nothing to say.
+func Describe(get Settings, files nginxconf.Source) (Description, error) {
 	r := &reading{get: get}
 	external, key := r.text("external_url"), "external_url"
 	if external == "" {
@@ -83,23 +87,38 @@ func Describe(get Settings) (Description, error) {
 	r.add("topology", "packaged", "Omnibus's own nginx stands before kas")
 	r.gitlab(gitlab, key)
 	r.name(gitlab)
+	r.second(files)
 	r.kas()
-	r.certificate(gitlab.Hostname())
-	r.protocols()
-	r.nginx()
-	r.redirect()
-	r.frontKeys()
+	if r.custom == nil {
+		r.certificate(gitlab.Hostname())
+		r.protocols()
+		r.nginx()
+		r.redirect()
+		r.frontKeys()
+	} else {
+		r.front(r.custom)
+		if path := strings.TrimSuffix(r.custom.kubernetes.path, "/"); path != "/k8s-proxy" {
+			r.add("kas.pathPrefix", path, place(r.custom.server.Name))
+		}
+	}
+	r.agree()
 	r.unkept()
-	slices.SortStableFunc(r.d.Lost, func(a, b Lost) int { return cmp.Compare(order(a), order(b)) })
+	r.d.sort()
 	return r.d, nil
 }
 
-// order has warnings first.
-func order(l Lost) int {
-	if l.Warning {
-		return 0
-	}
-	return 1
+// sort has warnings first.
+func (d *Description) sort() {
+	slices.SortStableFunc(d.Lost, func(a, b Lost) int {
+		switch {
+		case a.Warning == b.Warning:
+			return 0
+		case a.Warning:
+			return -1
+		default:
+			return 1
+		}
+	})
 }
 
 func (r *reading) add(path string, value any, why string) {
@@ -157,7 +176,7 @@ func (r *reading) name(gitlab *url.URL) {
 	kas, err := url.Parse(r.text(key)) // Describe has looked at it
 	if host, at := r.vhost("host"); r.text(key) == "" && host != nil {
 		if on, _ := r.vhost("enable"); on == true {
-			r.own = fmt.Sprint(host)
+			r.own, _, _ = strings.Cut(text(host), " ")
 			r.add("names.kas", r.own, Name(at...))
 			return
 		}

@@ -24,6 +24,9 @@ const (
 	nothing  = "nothing: no client sees it"
 	noEffect = "it has no effect in Omnibus's vhost of kas, and none in kasgen's"
 	unset    = "remove it"
+
+	realIPWhy = "kasgen's own vhost takes nobody's word for a client's address, unless kasgen.yaml says what stands before it"
+	realIPFix = "nothing where the vhost stays Omnibus's: packaged, from 18.11 on; else write loadBalancer.kind and loadBalancer.realIPFrom"
 )
 
 // CipherSuites are those of Omnibus's vhosts unless they are told others, as Mozilla's intermediate configuration has them.
@@ -104,13 +107,18 @@ func (r *reading) frontKeys() {
 	r.realIP()
 }
 
-// headers are what kas gets of requests. Those of Omnibus's are kasgen's, too.
-func (r *reading) headers() {
-	usual := map[string][]string{
+// usualHeaders are what Omnibus's vhost sends kas by itself, and kasgen's does.
+func usualHeaders() map[string][]string {
+	return map[string][]string{
 		"Host": {"$http_host"}, "Upgrade": {"$http_upgrade"}, "Connection": {"$connection_upgrade"}, "X-Real-IP": {"$remote_addr"},
 		"X-Forwarded-For": {"$remote_addr"}, "X-Forwarded-Proto": {"$scheme", "https"}, "X-Forwarded-Scheme": {"$scheme"}, "X-Scheme": {"$scheme"},
 		"X-Original-Forwarded-For": {"$http_x_forwarded_for"}, "X-Forwarded-Ssl": {"on"},
 	}
+}
+
+// headers are what kas gets of requests. Those of Omnibus's are kasgen's, too.
+func (r *reading) headers() {
+	usual := usualHeaders()
 	v, key := r.vhost("proxy_set_headers")
 	set, _ := v.(map[string]any)
 	for _, name := range sorted(set) {
@@ -146,15 +154,13 @@ func (r *reading) realIP() {
 		return
 	}
 	if !r.behind() {
-		const why, fix = "kasgen's own vhost takes nobody's word for a client's address, unless kasgen.yaml says what stands before it",
-			"nothing where the vhost stays Omnibus's: packaged, from 18.11 on; else write loadBalancer.kind and loadBalancer.realIPFrom"
-		r.told(true, why, fix, trust...)
+		r.told(true, realIPWhy, realIPFix, trust...)
 		for _, k := range []struct {
 			value any
 			key   []string
 		}{{header, headerKey}, {recursive, recursiveKey}} {
 			if !holds(k.value, []string{"off"}) {
-				r.told(true, why, fix, k.key...)
+				r.told(true, realIPWhy, realIPFix, k.key...)
 			}
 		}
 		return

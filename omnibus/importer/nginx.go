@@ -110,6 +110,9 @@ func (r *reading) unkept() {
 		{[]string{"gitlab_kas", "sentry_dsn"}, "Sentry is Omnibus's own affair where it writes kas's file", stays},
 		{[]string{"gitlab_kas", "workspaces", "enabled"}, "workspaces have hosts of their own, of which kasgen knows nothing", stays},
 	} {
+		if r.grpc != nil && k.key[0] == "nginx" {
+			continue // told already
+		}
 		if v := r.get(k.key...); v != nil && v != "" && v != false {
 			r.lose(k.why, k.fix, k.key...)
 		}
@@ -136,8 +139,15 @@ func (r *reading) unkept() {
 // own says otherwise than kas's name would.
 func (r *reading) advertised() {
 	advertised, kas := r.text("gitlab_rails", "gitlab_kas_external_url"), r.text("gitlab_kas_external_url")
-	if advertised != "" && kas != "" && advertised != kas {
-		r.lose(fmt.Sprintf("agents are told %s, and kas's vhost is for %s: kasgen makes one of the two", advertised, kas),
+	switch {
+	case advertised == "" || kas == "" || strings.TrimSuffix(advertised, "/") == strings.TrimSuffix(kas, "/"):
+	case r.field("topology") == "D":
+		if r.field("agents.websocket") == nil {
+			r.told(true, fmt.Sprintf("agents are told %s, and kasgen.rb tells new ones wss://%s/ as long as WebSocket is served", advertised, r.own),
+				"write agents.websocket: remove once no agent uses it; agents that are there keep what they were told", "gitlab_rails", "gitlab_kas_external_url")
+		}
+	default:
+		r.told(true, fmt.Sprintf("agents are told %s, kas's vhost is for %s, and none of nginx's was seen for the former: kasgen.rb tells them the latter", advertised, kas),
 			"look at topology B or D, whose second name is names.grpc", "gitlab_rails", "gitlab_kas_external_url")
 	}
 	if told := r.text("gitlab_rails", "gitlab_kas_external_url"); told != "" && kas == "" && hostOf(told) != hostOf(r.text("external_url")) {
