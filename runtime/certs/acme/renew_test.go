@@ -318,32 +318,3 @@ func TestRevokedAccount(t *testing.T) {
 		t.Errorf("%d accounts were made, want 3", n)
 	}
 }
-
-// TestClock sets the clock back and forth.
-func TestClock(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, pebble.Options{})
-	var ahead atomic.Int64
-	o := w.options(t.TempDir())
-	o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-	s := w.replica(o)
-	run(t, s)
-	await(t, "a certificate", ready(s))
-	first := serialOf(w.leafOf(kas))
-	ahead.Store(int64(-10 * 365 * 24 * time.Hour))
-	w.leafOf(kas) // a clock without a battery: what there is serves
-	ahead.Store(int64(80 * 24 * time.Hour))
-	await(t, "the renewal", func() bool { return serialOf(s.Certificate(kas).Leaf) != first })
-	// To this clock every certificate is due at once; orders do not follow
-	// each other for that.
-	s.look(t.Context(), s.certs[0])
-	s.look(t.Context(), s.certs[0])
-	if n := len(w.placed()); n != 2 {
-		t.Errorf("%d orders, want 2", n)
-	}
-	ahead.Store(0)
-	w.leafOf(kas)
-	if !certs.Ready(s, time.Now()) {
-		t.Errorf("with the clock right the status is %+v", s.Status()[0])
-	}
-}
