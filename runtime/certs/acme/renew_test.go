@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -228,57 +226,6 @@ func TestRetryAfter(t *testing.T) {
 	limited.Store(false)
 	ahead.Store(int64(61 * time.Minute))
 	await(t, "a certificate", func() bool { return b.Certificate(kas) != nil })
-}
-
-// TestBrokenCache writes halves of what is there, as a crash of a machine may
-// leave.
-func TestBrokenCache(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, pebble.Options{})
-	dir := t.TempDir()
-	s := w.replica(w.options(dir))
-	if err := s.Renew(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		path := filepath.Join(dir, f.Name())
-		info, err := f.Info()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Truncate(path, info.Size()/2); err != nil {
-			t.Fatal(err)
-		}
-	}
-	// Who has it in use writes it again; who starts obtains another.
-	held := s.Certificate(kas)
-	stop := run(t, s)
-	await(t, "the cache to be whole", func() bool {
-		data, err := os.ReadFile(filepath.Join(dir, s.certKey(s.certs[0])))
-		if err != nil {
-			return false
-		}
-		c, err := certs.Parse(data, data)
-		return err == nil && serialOf(c.Leaf) == serialOf(held.Leaf)
-	})
-	stop()
-	w.leave()
-	if err := os.Truncate(filepath.Join(dir, s.certKey(s.certs[0])), 100); err != nil {
-		t.Fatal(err)
-	}
-	next := w.replica(w.options(dir))
-	if next.Certificate(kas) != nil {
-		t.Error("half a certificate is in use")
-	}
-	run(t, next)
-	await(t, "a certificate", ready(next))
-	if w.leafOf(kas).SerialNumber.Cmp(held.Leaf.SerialNumber) == 0 {
-		t.Error("the lost certificate is back")
-	}
 }
 
 // TestRevokedAccount: the account is deactivated behind our back.
