@@ -78,6 +78,9 @@ func private(t *testing.T, dir string) {
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v, want mode 0600", f.Name(), info, err)
 		}
+		if left(f.Name()) {
+			t.Errorf("%s was left", f.Name())
+		}
 	}
 }
 

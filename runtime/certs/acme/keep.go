@@ -157,6 +157,7 @@ func (s *Source) obtain(ctx context.Context, c *certificate, force bool) error {
 	if held != before {
 		return nil
 	}
+	s.sweep(locked, c)
 	last := s.record(ctx, c)
 	if until := last.wait(s.o.Now(), held, force); !until.IsZero() {
 		c.mu.Lock()
