@@ -61,13 +61,13 @@ func (s sealed) Get(ctx context.Context, key string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", key, errCutShort)
 	}
 	// The entry's name is bound to it, so that none can take another's place.
-	bound := []byte(key)
+	bound, fault := []byte(key), "is not encrypted with this key file"
 	if n := len(s.head) + 4; bytes.HasPrefix(data, s.head) {
-		data, bound = data[n:], append(data[:n:n], key...)
+		data, bound, fault = data[n:], append(data[:n:n], key...), "is damaged, or another entry's copy; remove it"
 	} // else it is from before entries had a head, or nothing of ours
 	text, err := s.aead.Open(nil, nil, data, bound)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not encrypted with this key file", key)
+		return nil, fmt.Errorf("%s %s", key, fault)
 	}
 	return text, nil
 }
