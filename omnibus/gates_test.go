@@ -15,6 +15,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"kasgen/generator/bundle"
+	"kasgen/internal/judge"
 	"kasgen/omnibus"
 	"kasgen/omnibus/omnibustest"
 )
@@ -174,6 +175,38 @@ func TestGates(t *testing.T) {
 			}
 			if d := cmp.Diff(omnibustest.Read(t, path), string(txtar.Format(got))); d != "" {
 				t.Errorf("rewrite with -update if this is meant:\n%s", d)
+			}
+		})
+	}
+}
+
+// TestGatesOnNginx has the real nginx read what each gate's nginx would of each
+// topology: the model of Omnibus's own files, for a user who has given kas a
+// name already, and the vhosts beside them.
+func TestGatesOnNginx(t *testing.T) {
+	t.Parallel()
+	program := judge.Find(t, "nginx")
+	omnibustest.Ruby(t)
+	const mine = "gitlab_kas_external_url 'wss://kas.gitlab.example.com'\n"
+	for name, more := range map[string]string{
+		"A":                   "topology: A\n",
+		"A with a CA":         "topology: A\ntls: {source: acme, acme: {email: me@example.com}}\n",
+		"B":                   "topology: B\n",
+		"B by nginx":          "topology: B\nloadBalancer: {kind: nginx-stream}\n",
+		"D":                   "topology: D\n",
+		"D by gRPC only":      "topology: D\nagents: {websocket: remove}\n",
+		"packaged":            "topology: packaged\n",
+		"packaged, gRPC only": "topology: packaged\nagents: {websocket: remove}\n",
+		"packaged, PROXY":     "topology: packaged\nloadBalancer: {acceptProxyProtocol: v2, realIPFrom: [10.0.0.0/8], listen: ['0.0.0.0:8443']}\n",
+		"packaged, behind":    "topology: packaged\nloadBalancer: {kind: external-http, tls: terminate, realIPFrom: [10.0.0.0/8]}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spec := "apiVersion: kasgen/v1\ngitlab: {url: https://gitlab.example.com}\nnames: {kas: kas.gitlab.example.com}\n" + more
+			for _, version := range gates() {
+				t.Run(version, func(t *testing.T) {
+					accepts(t, program, hostOf(t, spec, mine, version, func(port string) string { return "127.0.0.1:2" + fmt.Sprintf("%04s", port) }))
+				})
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package omnibus_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -225,20 +226,36 @@ func TestUnits(t *testing.T) {
 		"A with ACME": {hostSpec + "tls: {source: acme, acme: {email: me@example.com}}\n", 4},
 		"B":           {strings.Replace(hostSpec, "topology: A", "topology: B", 1), 4},
 		"D with HAProxy and ACME": {strings.Replace(hostSpec, "topology: A", "topology: D\nloadBalancer: {listen: ['192.0.2.2:443']}\ngrpcBalancer: {kind: haproxy, listen: ['192.0.2.1:443']}", 1) +
-			"tls: {source: acme, acme: {email: me@example.com}}\n", 4}, // certificates, front and its socket, target
+			"tls: {source: acme, acme: {email: me@example.com}}\n", 6}, // certificates, front and its socket, target, and what has nginx reload
+		"D": {strings.Replace(hostSpec, "topology: A", "topology: D", 1), 3}, // what has nginx reload, and target
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
+			for _, name := range []string{"kas.crt", "kas.key"} {
+				omnibustest.Write(t, m.at("var/lib/kasgen/tls/"+name), "it is only looked for")
+			}
 			m.kasgen(0, "omnibus", "install", "-f", m.spec(c.spec), "--yes", "--binary", m.binary)
-			units, err := filepath.Glob(m.at("etc/systemd/system/kasgen*.[st]*"))
+			units, err := filepath.Glob(m.at("etc/systemd/system/kasgen*.[pst]*"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var list []string
+			read := t.TempDir()
 			for _, u := range units {
-				if !strings.HasSuffix(u, ".conf") {
-					list = append(list, u)
+				if strings.HasSuffix(u, ".conf") {
+					continue
+				}
+				text, err := os.ReadFile(u)
+				if err != nil {
+					t.Fatal(err)
+				}
+				// Commands have to be there, and GitLab's is in the folder that stands
+				// for the machine.
+				text = bytes.ReplaceAll(text, []byte("=/opt/gitlab/bin/"), []byte("="+m.at("opt/gitlab/bin/")+"/"))
+				list = append(list, filepath.Join(read, filepath.Base(u)))
+				if err := os.WriteFile(list[len(list)-1], text, 0o600); err != nil {
+					t.Fatal(err)
 				}
 			}
 			if len(list) != c.units {

@@ -7,6 +7,7 @@ import (
 	"kasgen/generator/spec"
 	"kasgen/generator/target/nginx"
 	"kasgen/generator/topology"
+	"kasgen/omnibus/importer"
 )
 
 // VhostsFolder is the folder of a bundle that Omnibus's nginx includes.
@@ -86,5 +87,5 @@ func vhosts(f generator.Facts, pkg Package) ([]byte, error) {
 	}
 	t.Web = &w
 	return nginx.Include(t, nginx.Guest{Prefix: "kasgen_", Log: "/var/log/gitlab/nginx/kasgen_access.log", LogFormat: "gitlab_access",
-		Challenges: "/var/opt/gitlab/nginx/www"})
+		Challenges: "/var/opt/gitlab/nginx/www", Ciphers: importer.CipherSuites})
 }
