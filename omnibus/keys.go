@@ -74,7 +74,7 @@ func (s *settings) urls(f generator.Facts) {
 	} else {
 		why := "GitLab tells people to install agents with this address."
 		if f.Topology.Names.GRPC != nil && f.Topology.Carries.Agents.WSS == lockfile.Yes {
-			why += " Agents by gRPC use grpcs://" + f.Topology.Names.GRPC.Name + "."
+			why += " Agents by gRPC use grpcs://" + authority(*f.Topology.Names.GRPC) + "."
 		}
 		s.set(why, agents, "gitlab_rails", "gitlab_kas_external_url")
 	}
@@ -167,6 +167,10 @@ func (s *settings) vhost(f generator.Facts, site topology.Site) {
 	s.set("kubectl sends no token over http.", true, s.kas("https")...)
 	s.set("The certificate of kas's name, leaf first.", site.TLS.CertificateFile, s.kas("ssl_certificate")...)
 	s.set("Its key.", site.TLS.KeyFile, s.kas("ssl_certificate_key")...)
+	if t.Web.Redirect != nil {
+		// Two vhosts of one name on port 80, and Omnibus's is the first.
+		s.set("Port 80 of the name is in "+Directory+"/"+VhostsFolder+", which answers challenges too.", false, s.kas("redirect_http_to_https")...)
+	}
 	if site.TLS.MinVersion == "1.3" {
 		s.set("kasgen.yaml asks for nothing older.", "TLSv1.3", s.kas("ssl_protocols")...)
 	}
