@@ -1,11 +1,13 @@
 package omnibus
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,7 +86,7 @@ func (h host) generation() (int, error) {
 // apply makes a host what a plan says, with more changes of the caller's, all
 // or nothing. try is the last word of others before it counts: where it fails,
 // everything is put back.
-func (p *plan) apply(more []ledger.Change, force bool, try func() error) (*bundle.Comparison, []ledger.Change, error) {
+func (p *plan) apply(more []ledger.Change, force bool, try func([]ledger.Change) error) (*bundle.Comparison, []ledger.Change, error) {
 	h := p.host
 	if err := os.MkdirAll(filepath.Dir(h.bundle()), 0o755); err != nil {
 		return nil, nil, err
@@ -119,7 +121,7 @@ func (p *plan) apply(more []ledger.Change, force bool, try func() error) (*bundl
 		if err := l.Apply(changes); err != nil {
 			return err
 		}
-		return try()
+		return try(changes)
 	}
 	if err := work(); err != nil {
 		_, undone := h.recover()
@@ -129,12 +131,41 @@ func (p *plan) apply(more []ledger.Change, force bool, try func() error) (*bundl
 }
 
 // nginxRefuses is why the package's nginx does not read its files as they are;
-// nil where it does, or cannot be asked, which proves nothing.
-func (h host) nginxRefuses(ctx context.Context) error {
-	if !h.has(nginxBinary) || !h.has(filepath.Join(nginxPrefix, "conf/nginx.conf")) {
-		return nil
+// nil where it does, or cannot be asked, which proves nothing. ours says whether
+// kasgen's are among them: not before chef has written that they are.
+func (h host) nginxRefuses(ctx context.Context) (refusal error, ours bool) {
+	conf, there, err := h.read(filepath.Join(nginxPrefix, "conf/nginx.conf"))
+	if err != nil || !there || !h.has(nginxBinary) {
+		return nil, false
 	}
 	if err := h.run(ctx, h.at(nginxBinary), "-t", "-p", h.at(nginxPrefix)); exitCode(err) > 0 {
+		refusal = err
+	}
+	return refusal, bytes.Contains(conf, []byte(Directory+"/"+VhostsFolder+"/"))
+}
+
+// nginxRefusesAlone is why the package's nginx does not read the vhosts in a
+// file that has nothing else, but what they take from Omnibus's. It says so of
+// one of ours: the vhosts, and the certificate that they name.
+func (h host) nginxRefusesAlone(ctx context.Context, ours ...string) error {
+	if !h.has(nginxBinary) || !h.has(filepath.Join(Directory, vhostsPath)) {
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "kasgen-nginx-")
+	if err != nil {
+		return nil // nothing is proven
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // a leftover in /tmp is read by nobody
+	conf := fmt.Sprintf("error_log stderr;\npid %s/pid;\nevents {}\nhttp {\n  server_names_hash_bucket_size 256;\n  log_format gitlab_access '$remote_addr';\n  include %s;\n}\n",
+		dir, filepath.Join(h.bundle(), VhostsFolder, "*.conf"))
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		return nil
+	}
+	// Only what it says of our files is a proof: the rest of this one is not
+	// Omnibus's.
+	err = h.run(ctx, h.at(nginxBinary), "-t", "-p", h.at(nginxPrefix), "-c", file)
+	if exitCode(err) > 0 && slices.ContainsFunc(ours, func(path string) bool { return strings.Contains(err.Error(), path) }) {
 		return err
 	}
 	return nil
@@ -142,10 +173,19 @@ func (h host) nginxRefuses(ctx context.Context) error {
 
 // nginxAccepts has the package's nginx read its files, ours among them. before is
 // why it refused them as they were: what was broken then is not ours to stop,
-// unless it names a file of ours.
-func (h host) nginxAccepts(ctx context.Context, before error) error {
-	err := h.nginxRefuses(ctx)
-	if err == nil || before != nil && !strings.Contains(err.Error(), h.bundle()) {
+// unless it names a file of ours. Before chef's first run it reads ours alone.
+func (p *plan) nginxAccepts(ctx context.Context, before error) error {
+	h := p.host
+	err, included := h.nginxRefuses(ctx)
+	switch {
+	case !included && p.watched != "":
+		err = h.nginxRefusesAlone(ctx, h.bundle(), p.watched)
+	case !included:
+		err = h.nginxRefusesAlone(ctx, h.bundle())
+	case before != nil && err != nil && !strings.Contains(err.Error(), h.bundle()):
+		return nil
+	}
+	if err == nil {
 		return nil
 	}
 	var fs diag.Findings

@@ -22,7 +22,7 @@ func TestExtensionNeverBreaks(t *testing.T) {
 	}{
 		"works":           {"exit 0\n", 0, ""},
 		"refuses":         {"echo the reason; exit 86\n", 8, "reconfigure is stopped"},
-		"a failure":       {"exit 1\n", 0, ""},
+		"a failure":       {"exit 1\n", 0, "kasgen: it failed with exit code 1, and is left out"},
 		"a panic":         {"exit 2\n", 0, "kasgen: it failed with exit code 2, and is left out"},
 		"killed":          {"kill -9 $$\n", 0, "it ended by signal 9"},
 		"missing":         {"", 0, "it cannot be run, and is left out"},

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"kasgen/generator/bundle"
+	"kasgen/internal/judge"
 	"kasgen/omnibus"
 	"kasgen/omnibus/omnibustest"
 )
@@ -38,7 +39,8 @@ func TestEveryVersion(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			mine := "nginx['custom_nginx_config'] = 'include /mine;'\ngitlab_kas_external_url 'wss://kas.gitlab.example.com'\n"
+			mine := "nginx['custom_nginx_config'] = 'include /mine;'\ngitlab_kas_external_url 'wss://kas.gitlab.example.com'\n" +
+				"gitlab_kas['listen_network'] = 'unix'\ngitlab_kas['listen_address'] = '/run/kas.sock'\n"
 			if omnibus.Of(v).Nested {
 				mine += "gitlab_kas['nginx']['custom_gitlab_server_config'] = 'mine;'\n"
 			} else {
@@ -68,6 +70,10 @@ func TestEveryVersion(t *testing.T) {
 			answers := json.NewDecoder(strings.NewReader(text))
 			for _, a := range every {
 				var got struct {
+					KAS struct {
+						Network string `json:"listen_network"`
+						Address string `json:"listen_address"`
+					} `json:"gitlab_kas"`
 					Nginx struct {
 						Custom string `json:"custom_nginx_config"`
 					} `json:"nginx"`
@@ -81,6 +87,9 @@ func TestEveryVersion(t *testing.T) {
 				}
 				if a.before != "" && !strings.HasPrefix(got.Nginx.Custom, "include /mine;\n# kasgen begin\n") {
 					t.Errorf("topology %s: custom_nginx_config is %q", a.topology, got.Nginx.Custom)
+				}
+				if got.KAS.Network != "tcp" || got.KAS.Address != "127.0.0.1:8150" {
+					t.Errorf("topology %s: what is before kas dials TCP, and kas listens by %s at %s", a.topology, got.KAS.Network, got.KAS.Address)
 				}
 				scheme := map[string]string{"keep": "wss://", "remove": "grpcs://"}[a.websocket]
 				if !strings.HasPrefix(got.Rails.Agents, scheme+"kas") || got.Rails.Kubernetes != "https://kas.gitlab.example.com/k8s-proxy/" {
@@ -121,12 +130,13 @@ func resolved(t *testing.T, version string, b *bundle.Bundle) []byte {
 func TestGates(t *testing.T) {
 	t.Parallel()
 	omnibustest.Ruby(t)
-	more := map[string]string{"gRPC only": "agents: {websocket: remove}\n"}
-	for _, name := range []string{"A", "B", "D", "packaged", "gRPC only"} {
+	const grpc = "agents: {websocket: remove}\n"
+	more := map[string]string{"gRPC only": grpc, "packaged, gRPC only": grpc}
+	for _, name := range []string{"A", "B", "D", "packaged", "gRPC only", "packaged, gRPC only"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			topology := name
-			if more[name] != "" {
+			topology, _, _ := strings.Cut(name, ",")
+			if name == "gRPC only" {
 				topology = "A"
 			}
 			spec := "apiVersion: kasgen/v1\ntopology: " + topology + "\ngitlab: {url: https://gitlab.example.com}\nnames: {kas: kas.gitlab.example.com}\n" + more[name]
@@ -158,13 +168,45 @@ func TestGates(t *testing.T) {
 				}
 				last = now
 			}
-			path := filepath.Join("testdata/gates", strings.ReplaceAll(name, " ", "-")+".txtar")
+			path := filepath.Join("testdata/gates", strings.ReplaceAll(strings.ReplaceAll(name, ",", ""), " ", "-")+".txtar")
 			if *update {
 				omnibustest.Write(t, path, string(txtar.Format(got)))
 				return
 			}
 			if d := cmp.Diff(omnibustest.Read(t, path), string(txtar.Format(got))); d != "" {
 				t.Errorf("rewrite with -update if this is meant:\n%s", d)
+			}
+		})
+	}
+}
+
+// TestGatesOnNginx has the real nginx read what each gate's nginx would of each
+// topology: the model of Omnibus's own files, for a user who has given kas a
+// name already, and the vhosts beside them.
+func TestGatesOnNginx(t *testing.T) {
+	t.Parallel()
+	program := judge.Find(t, "nginx")
+	omnibustest.Ruby(t)
+	const mine = "gitlab_kas_external_url 'wss://kas.gitlab.example.com'\n"
+	for name, more := range map[string]string{
+		"A":                   "topology: A\n",
+		"A with a CA":         "topology: A\ntls: {source: acme, acme: {email: me@example.com}}\n",
+		"B":                   "topology: B\n",
+		"B by nginx":          "topology: B\nloadBalancer: {kind: nginx-stream}\n",
+		"D":                   "topology: D\n",
+		"D by gRPC only":      "topology: D\nagents: {websocket: remove}\n",
+		"packaged":            "topology: packaged\n",
+		"packaged, gRPC only": "topology: packaged\nagents: {websocket: remove}\n",
+		"packaged, PROXY":     "topology: packaged\nloadBalancer: {acceptProxyProtocol: v2, realIPFrom: [10.0.0.0/8], listen: ['0.0.0.0:8443']}\n",
+		"packaged, behind":    "topology: packaged\nloadBalancer: {kind: external-http, tls: terminate, realIPFrom: [10.0.0.0/8]}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spec := "apiVersion: kasgen/v1\ngitlab: {url: https://gitlab.example.com}\nnames: {kas: kas.gitlab.example.com}\n" + more
+			for _, version := range gates() {
+				t.Run(version, func(t *testing.T) {
+					accepts(t, program, hostOf(t, spec, mine, version, func(port string) string { return "127.0.0.1:2" + fmt.Sprintf("%04s", port) }))
+				})
 			}
 		})
 	}

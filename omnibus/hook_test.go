@@ -60,19 +60,69 @@ func TestNginxFindsItsCertificates(t *testing.T) { //nolint:paralleltest // PATH
 	}
 }
 
+// TestPlaceholderGoes: a placeholder goes with the run that was stopped, and
+// with everything else when kasgen is uninstalled.
+func TestPlaceholderGoes(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	if err := os.RemoveAll(s.host.at("var/lib/kasgen")); err != nil {
+		t.Fatal(err)
+	}
+	s.install()
+	put(t, s.host.at(specFile), dSpec("tls: {source: acme}\n"))
+	put(t, s.host.at("var/opt/gitlab/nginx/conf/nginx.conf"), "include /etc/gitlab/kasgen/vhosts/*.conf;\n")
+	nginx := s.host.at(nginxBinary)
+	refuses := func(file string) {
+		t.Helper()
+		put(t, nginx, fmt.Sprintf("#!/bin/sh\n# a stand-in for a test\ntest ! -e %s || { echo no; exit 1; }\n", file))
+		if err := os.Chmod(nginx, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refuses(s.host.at("var/lib/kasgen/tls/kas.crt"))
+	if err := s.hook("pre"); cli.Code(err) != Refused {
+		t.Fatalf("%v: %s", err, s.errs.String())
+	}
+	if s.host.has("var/lib/kasgen") {
+		t.Error("a run that was stopped has left its placeholder")
+	}
+	refuses("/nonexistent")
+	if err := s.hook("pre"); err != nil || !s.host.has("var/lib/kasgen/tls/kas.crt") {
+		t.Fatalf("%v: %s", err, s.errs.String())
+	}
+	if info, err := os.Stat(s.host.at("var/lib/kasgen/tls")); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder of a key: %v, %v", info, err)
+	}
+	if err := (&removal{options: s.options(), streams: s.streams()}).run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s.host.has("var/lib/kasgen") {
+		t.Error("the placeholder is left after uninstall")
+	}
+}
+
 // TestNginxJudges: a refusal that names nothing of ours counts where nginx took
-// its files before, and is somebody else's where it did not.
+// its files before, and is somebody else's where it did not. Before chef's first
+// run, when nginx.conf does not read ours, what is said of ours alone counts.
 func TestNginxJudges(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	const include, certificate = "include /etc/gitlab/kasgen/vhosts/*.conf;\n", "cannot load certificate"
 	for name, tt := range map[string]struct {
+		conf   string
 		always bool
+		says   string
 		code   int
-	}{"broken by ours": {false, Refused}, "broken before": {true, cli.Done}} {
+	}{
+		"broken by ours":              {include, false, certificate, Refused},
+		"broken before":               {include, true, certificate, cli.Done},
+		"a first run":                 {"", true, "unknown directive in ROOT/etc/gitlab/kasgen/vhosts/kas.conf:1", Refused},
+		"a first run's certificate":   {"", true, certificate + ` "/var/lib/kasgen/tls/kas.crt"`, Refused},
+		"a first run, something else": {"", true, "open() \"/var/log/x\" failed", cli.Done},
+	} {
 		t.Run(name, func(t *testing.T) { //nolint:paralleltest // PATH is the process's
 			s := newTold(t)
 			s.install()
-			put(t, s.host.at("var/opt/gitlab/nginx/conf/nginx.conf"), "")
+			put(t, s.host.at("var/opt/gitlab/nginx/conf/nginx.conf"), tt.conf)
 			nginx := s.host.at(nginxBinary)
-			put(t, nginx, fmt.Sprintf("#!/bin/sh\n# a stand-in for a test\n%t || grep -q ssl_certificate %s/vhosts/*.conf || exit 0\necho 'nginx: [emerg] cannot load certificate' >&2\nexit 1\n", tt.always, s.host.bundle()))
+			put(t, nginx, fmt.Sprintf("#!/bin/sh\n# a stand-in for a test\n%t || grep -q ssl_certificate %s/vhosts/*.conf || exit 0\necho 'nginx: [emerg] %s' >&2\nexit 1\n", tt.always, s.host.bundle(), strings.ReplaceAll(tt.says, "ROOT", s.host.root)))
 			if err := os.Chmod(nginx, 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -106,9 +156,11 @@ func TestWithoutSystemd(t *testing.T) { //nolint:paralleltest // PATH is the pro
 	if out := run(); strings.Contains(out, "systemd") || !strings.Contains(out, "nothing is to be changed") {
 		t.Errorf("a second time: %s", out)
 	}
-	// D is all in GitLab's nginx.
+	// D is all in GitLab's nginx, which somebody has to tell of a new certificate.
 	put(t, s.host.at(specFile), dSpec(""))
-	run()
+	if out := run(); !strings.Contains(out, "run `gitlab-ctl hup nginx` when the certificate has changed") || strings.Contains(out, "role of each service") {
+		t.Errorf("to D: %s", out)
+	}
 	put(t, s.host.at(specFile), dSpec("timeouts: {idle: 3h}\n"))
 	if out := run(); strings.Contains(out, "systemd") || !strings.Contains(out, "nginx was reloaded") {
 		t.Errorf("of D: %s", out)
@@ -122,17 +174,23 @@ func TestWithoutSystemd(t *testing.T) { //nolint:paralleltest // PATH is the pro
 func TestReaders(t *testing.T) {
 	t.Parallel()
 	unit := func(name string) string { return filepath.Join(unitsFolder, name) }
+	h := host{root: t.TempDir()}
+	for _, name := range []string{"kasgen-front.service", "kasgen-front.socket", "kasgen-certs.service", "kasgen-reload.service", "kasgen-edge.service"} {
+		put(t, h.at(unit(name)), "it is only looked for")
+	}
 	for name, tt := range map[string]struct{ list, readers, sockets []string }{
 		"a file of the front":     {[]string{"haproxy/haproxy.cfg", "kasgen.lock.yaml"}, []string{"kasgen-front.service"}, nil},
 		"the edge and its unit":   {[]string{"edge/edge.yaml", unit("kasgen-edge.service")}, []string{"kasgen-edge.service"}, nil},
 		"certificates":            {[]string{"certs/certs.yaml", "vhosts/kas.conf"}, []string{"kasgen-certs.service"}, nil},
 		"an address of the front": {[]string{"haproxy/haproxy.cfg", unit("kasgen-front.socket"), unit("kasgen.target")}, []string{"kasgen-front.service"}, []string{"kasgen-front.socket", "kasgen-front.service"}},
+		"what is gone":            {[]string{unit("kasgen.service"), unit("kasgen-edge.socket")}, nil, nil},
+		"what nginx is told by":   {[]string{unit("kasgen-reload.service"), unit(reloadPath)}, nil, nil},
 		"nothing that is read":    {[]string{RubyPath, "kasgen.lock.yaml", "vhosts/kas.conf"}, nil, nil},
 	} {
-		if d := cmp.Diff(tt.readers, readers(tt.list)); d != "" {
+		if d := cmp.Diff(tt.readers, h.readers(tt.list)); d != "" {
 			t.Errorf("%s, readers: %s", name, d)
 		}
-		if d := cmp.Diff(tt.sockets, sockets(tt.list)); d != "" {
+		if d := cmp.Diff(tt.sockets, h.sockets(tt.list)); d != "" {
 			t.Errorf("%s, sockets: %s", name, d)
 		}
 	}
@@ -155,9 +213,9 @@ func TestSettingsOfNow(t *testing.T) { //nolint:paralleltest // PATH is the proc
 		s.errs.Reset()
 	}
 	const secret = "c2hvcnQ="
-	rewrite(`{"gitlab_kas": {"api_secret_key": "` + secret + `"}}`)
-	if err := s.hook("pre"); cli.Code(err) != Refused || !strings.Contains(s.errs.String(), "KAS5101") || strings.Contains(s.errs.String(), secret) {
-		t.Errorf("a secret that is too short: %v\n%s", err, s.errs.String())
+	rewrite(`{"gitlab_kas": {"certificate_file": "/c", "sentry_dsn": "` + secret + `"}}`)
+	if err := s.hook("pre"); cli.Code(err) != Refused || !strings.Contains(s.errs.String(), "KAS5102") || strings.Contains(s.errs.String(), secret) {
+		t.Errorf("a certificate without its key: %v\n%s", err, s.errs.String())
 	}
 	rewrite("this is not JSON: " + secret)
 	if err := s.hook("pre"); err != nil || !strings.Contains(s.errs.String(), "the settings of the last run count") || strings.Contains(s.errs.String(), secret) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,8 @@ func Imports(streams cli.IO) []*cobra.Command {
 		Short: "Describe what an Omnibus package runs as a kasgen.yaml",
 		Long: `Import reads the settings that Omnibus last worked with, and prints the
 kasgen.yaml that describes them, with the key of gitlab.rb that each field is
-from. What the description does not say the same of is listed on standard error.
+from. A vhost of a second name, for agents by gRPC, is looked for in
+nginx['custom_nginx_config'] and what that includes. What the description does not say the same of is listed on standard error.
 Nothing is changed, and no secret is printed.
 
 With --vhost it reads kas's vhosts in a file of nginx's instead, Omnibus's or
@@ -86,7 +88,11 @@ func (o importOptions) run(streams cli.IO) error {
 		return err
 	}
 	for _, l := range d.Lost {
-		if _, err := fmt.Fprintf(streams.Err, "not kept: %s: %s\n  fix: %s\n", l.Key, l.Why, l.Fix); err != nil {
+		severity := ""
+		if l.Warning {
+			severity = "warning: "
+		}
+		if _, err := fmt.Fprintf(streams.Err, "%snot kept: %s: %s\n  fix: %s\n", severity, l.Key, l.Why, l.Fix); err != nil {
 			return err
 		}
 	}
@@ -145,6 +151,15 @@ func (o importOptions) describe(streams cli.IO) (importer.Description, error) {
 			return unmarked(s)
 		}
 		return r.at(key...)
+	}, nginxconf.Source{
+		ReadFile: func(path string) ([]byte, error) { return os.ReadFile(filepath.Join(o.root, path)) },
+		Glob: func(pattern string) ([]string, error) {
+			found, err := filepath.Glob(filepath.Join(o.root, pattern))
+			for i := range found {
+				found[i] = "/" + strings.TrimPrefix(strings.TrimPrefix(found[i], filepath.Clean(o.root)), "/")
+			}
+			return found, err
+		},
 	})
 	if err != nil {
 		err = fmt.Errorf("%s: %w", r.File, err)

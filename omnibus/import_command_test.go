@@ -49,6 +49,26 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// TestImportSecondName finds a vhost for agents by gRPC in what nginx includes, below
+// the folder that stands for the machine.
+func TestImportSecondName(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	put(t, filepath.Join(root, nodes, "here.json"), `{"external_url": "https://gitlab.example.com", "gitlab_kas_external_url": "wss://kas.gitlab.example.com",
+"gitlab_rails": {"gitlab_kas_external_url": "grpcs://kas-grpc.gitlab.example.com"}, "nginx": {"custom_nginx_config": "include /etc/gitlab/nginx/*.conf; include mine.conf;"},
+"gitlab_kas": {"enable": true, "nginx": {"enable": true, "host": "kas.gitlab.example.com", "https": true, "port": 443}}}`)
+	put(t, filepath.Join(root, "var/opt/gitlab/nginx/conf/mine.conf"), "# nothing\n")
+	code, out, errs := runImport(t, "--root", root)
+	if code != cli.Done || !strings.Contains(out, "topology: packaged\n") || !strings.Contains(errs, "warning: not kept: gitlab_rails['gitlab_kas_external_url']: ") {
+		t.Errorf("without the vhost %d: %s\n%s", code, out, errs)
+	}
+	put(t, filepath.Join(root, "etc/gitlab/nginx/grpc.conf"), "server { listen 443 ssl; server_name kas-grpc.gitlab.example.com; location / { grpc_pass grpc://127.0.0.1:8150; } }\n")
+	code, out, errs = runImport(t, "--root", root)
+	if code != cli.Done || !strings.Contains(out, "topology: D\n") || !strings.Contains(out, "  # /etc/gitlab/nginx/grpc.conf:1\n  grpc: kas-grpc.gitlab.example.com\n") {
+		t.Errorf("%d: %s\n%s", code, out, errs)
+	}
+}
+
 // TestImportExisting: an instance that has its keys from a kasgen.yaml is described
 // by that, whichever topology it is.
 func TestImportExisting(t *testing.T) {

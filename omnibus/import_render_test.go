@@ -5,20 +5,21 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"kasgen/omnibus"
+	"kasgen/omnibus/importer"
 	"kasgen/omnibus/omnibustest"
 )
 
 // TestImportServesTheSame imports instances and puts what is rendered of the
-// import beside the gitlab.rb that was there: clients find the same names,
-// listeners and certificates, kas listens where it did, and GitLab tells them the
-// same addresses.
+// import beside the gitlab.rb that was there: nginx says the same about kas's
+// name but for the defects that are repaired, kas listens where it did, and GitLab
+// tells clients the same addresses.
 func TestImportServesTheSame(t *testing.T) {
 	t.Parallel()
 	omnibustest.Ruby(t)
@@ -29,82 +30,121 @@ func TestImportServesTheSame(t *testing.T) {
 		"an address": {"18.11", "gitlab_kas_external_url 'wss://kas.gitlab.example.com'\ngitlab_kas_nginx['listen_addresses'] = ['192.0.2.1']\n"},
 		"gRPC only": {"19.5", "gitlab_kas_external_url 'grpcs://kas.gitlab.example.com'\ngitlab_kas['listen_websocket'] = false\n" +
 			"gitlab_rails['gitlab_kas_external_k8s_proxy_url'] = 'https://kas.gitlab.example.com/k8s-proxy/'\n"},
+		"two names": {"18.11", "gitlab_kas_external_url 'wss://kas.gitlab.example.com'\ngitlab_rails['gitlab_kas_external_url'] = 'grpcs://kas-grpc.gitlab.example.com'\n" +
+			"gitlab_kas_nginx['enable'] = true\ngitlab_kas_nginx['host'] = 'kas.gitlab.example.com kas-grpc.gitlab.example.com'\ngitlab_kas_nginx['https'] = true\ngitlab_kas_nginx['port'] = 443\n" +
+			"gitlab_kas_nginx['ssl_certificate'] = '/etc/gitlab/ssl/kas.crt'\ngitlab_kas_nginx['ssl_certificate_key'] = '/etc/gitlab/ssl/kas.key'\n"},
 		"Let's Encrypt": {"17.11", "gitlab_kas_external_url 'wss://kas.gitlab.example.com'\nletsencrypt['enable'] = true\n" +
+			"gitlab_kas_nginx['redirect_http_to_https'] = true\n" + // as Omnibus has it then
 			"gitlab_kas_nginx['ssl_certificate'] = '/etc/gitlab/ssl/gitlab.example.com.crt'\ngitlab_kas_nginx['ssl_certificate_key'] = '/etc/gitlab/ssl/gitlab.example.com.key'\n"},
 		"too old for its own vhost": {"17.11", "gitlab_kas_external_url 'wss://kas.gitlab.example.com'\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newMachine(t)
-			const external = "external_url 'https://gitlab.example.com'\n"
-			omnibustest.Write(t, m.at("etc/gitlab/gitlab.rb"), external+c.gitlabRb)
-			before, err := omnibustest.Resolved(t, c.version, m.root)
-			if err != nil {
-				t.Fatal(err)
+			importedServes(t, c.version, c.gitlabRb)
+		})
+	}
+}
+
+// TestImportTellsWhatDiffers does the same with a vhost of kas's that is told
+// everything that it can be: what is other behind the import is a defect that is
+// repaired, or the import has told it.
+func TestImportTellsWhatDiffers(t *testing.T) {
+	t.Parallel()
+	omnibustest.Ruby(t)
+	for version, keys := range map[string]string{"17.11": "gitlab_kas_nginx", "18.11": "gitlab_kas_nginx", "19.2": "gitlab_kas['nginx']"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			text := "gitlab_kas_external_url 'wss://kas.gitlab.example.com'\n"
+			for _, line := range []string{
+				"['ssl_client_certificate'] = '/etc/gitlab/ssl/ca.crt'", "['ssl_verify_client'] = 'on'", "['ssl_verify_depth'] = '2'", "['ssl_protocols'] = 'TLSv1.3'",
+				"['ssl_ciphers'] = 'ECDHE-RSA-AES256-GCM-SHA384'", "['ssl_prefer_server_ciphers'] = 'on'", "['ssl_ecdh_curve'] = 'secp384r1'",
+				"['ssl_session_cache'] = 'shared:MINE:1m'", "['ssl_session_timeout'] = '5m'", "['ssl_session_tickets'] = 'on'", "['http2_enabled'] = false",
+				"['hsts_max_age'] = 300", "['hsts_include_subdomains'] = true", "['proxy_set_headers'] = { 'X-Mine' => '1', 'X-Real-IP' => nil, 'Host' => 'other' }",
+				"['real_ip_trusted_addresses'] = ['10.0.0.0/8']", "['real_ip_header'] = 'X-Real-IP'", "['proxy_custom_buffer_size'] = '8k'", "['error_log_level'] = 'warn'",
+				"['redirect_http_to_https'] = true", "['custom_gitlab_server_config'] = 'deny 192.0.2.7;'",
+			} {
+				text += keys + line + "\n"
 			}
-			omnibustest.Model(t, m.root, c.version, before)
-			was := served(t, m.root, before)
-			settings := filepath.Join(t.TempDir(), "settings.json")
-			omnibustest.Write(t, settings, before)
-			// A user's own lines are on standard error, the file on standard output.
-			text := m.kasgen(0, "import", "omnibus", "--settings", settings)
-			text, _, _ = strings.Cut(text, "not kept:")
-			b, said := omnibustest.Render(t, []byte(text), c.version)
-			if b == nil {
-				t.Fatalf("%s\n%s", said, text)
-			}
-			omnibustest.Place(t, m.root, b, external+c.gitlabRb+omnibustest.Line)
-			after, err := omnibustest.Resolved(t, c.version, m.root)
-			if err != nil {
-				t.Fatal(err)
-			}
-			// Omnibus removes a vhost that is off.
-			if err := errors.Join(os.RemoveAll(m.at("var/opt/gitlab/nginx/conf/service_conf")), os.RemoveAll(m.at("var/opt/gitlab/nginx/conf/gitlab-kas.conf"))); err != nil {
-				t.Fatal(err)
-			}
-			omnibustest.Model(t, m.root, c.version, after)
-			if d := cmp.Diff(was, served(t, m.root, after)); d != "" {
-				t.Errorf("(-before +after):\n%s\n%s", d, text)
+			lost := importedServes(t, version, text)
+			i := slices.IndexFunc(lost, func(l importer.Lost) bool { return l.Key == keys+"['ssl_verify_client']" })
+			if i < 0 || !lost[i].Warning {
+				t.Errorf("nothing warns that clients are no longer asked for a certificate: %+v", lost)
 			}
 		})
 	}
 }
 
-var (
-	serverText  = regexp.MustCompile(`(?ms)^server \{.*?^\}`)
-	servedWords = regexp.MustCompile(`(?m)^\s*(listen|server_name|ssl_certificate|ssl_certificate_key) (.*);`)
-)
-
-// served is what clients meet: the servers of kas's name that end TLS, kas's
-// listeners, and the addresses that GitLab tells.
-func served(t *testing.T, root, node string) []string {
+// importedServes imports an instance of a gitlab.rb, renders that, and compares
+// what clients meet before and after, but for what is told as lost.
+func importedServes(t *testing.T, version, gitlabRb string) []importer.Lost {
 	t.Helper()
-	var list []string
-	for _, pattern := range []string{"var/opt/gitlab/nginx/conf/service_conf/gitlab-kas.conf", "var/opt/gitlab/nginx/conf/gitlab-kas.conf", "etc/gitlab/kasgen/vhosts/*.conf"} {
-		files, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			for _, server := range serverText.FindAllString(omnibustest.Read(t, file), -1) {
-				if !strings.Contains(server, "ssl_certificate") {
-					continue
-				}
-				for _, w := range servedWords.FindAllStringSubmatch(server, -1) {
-					value := strings.NewReplacer(" http2", "", "*:", "0.0.0.0:").Replace(w[2])
-					list = append(list, w[1]+" "+value)
-				}
-			}
-		}
+	m := newMachine(t)
+	const external, name = "external_url 'https://gitlab.example.com'\n", "kas.gitlab.example.com"
+	omnibustest.Write(t, m.at("etc/gitlab/gitlab.rb"), external+gitlabRb)
+	before, err := omnibustest.Resolved(t, version, m.root)
+	if err != nil {
+		t.Fatal(err)
 	}
-	var told struct {
+	omnibustest.Model(t, m.root, version, before)
+	grpc := name
+	if strings.Contains(gitlabRb, "grpcs://kas-grpc.") {
+		grpc = "kas-grpc.gitlab.example.com"
+	}
+	was, wasTold := stated(t, m.root, name, grpc), told(t, before)
+	if was["agents ssl_certificate"] == "" {
+		t.Fatal("there is no vhost to begin with")
+	}
+	settings := filepath.Join(t.TempDir(), "settings.json")
+	omnibustest.Write(t, settings, before)
+	var imported struct {
+		Spec string          `json:"kasgenYAML"`
+		Lost []importer.Lost `json:"lost"`
+	}
+	if err := json.Unmarshal([]byte(m.kasgen(0, "import", "omnibus", "--settings", settings, "--format", "json")), &imported); err != nil {
+		t.Fatal(err)
+	}
+	b, said := omnibustest.Render(t, []byte(imported.Spec), version)
+	if b == nil {
+		t.Fatalf("%s\n%s", said, imported.Spec)
+	}
+	omnibustest.Place(t, m.root, b, external+gitlabRb+omnibustest.Line)
+	after, err := omnibustest.Resolved(t, version, m.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Omnibus removes a vhost that is off.
+	if err := errors.Join(os.RemoveAll(m.at("var/opt/gitlab/nginx/conf/service_conf")), os.RemoveAll(m.at("var/opt/gitlab/nginx/conf/gitlab-kas.conf"))); err != nil {
+		t.Fatal(err)
+	}
+	omnibustest.Model(t, m.root, version, after)
+	unsaid := imported.Lost
+	if v, err := omnibus.ParseVersion(version); err != nil {
+		t.Fatal(err)
+	} else if omnibus.Of(v).Limits && strings.Contains(imported.Spec, "topology: packaged\n") {
+		// Omnibus's vhost stays, and with it what is told to stay with it.
+		unsaid = slices.DeleteFunc(slices.Clone(unsaid), func(l importer.Lost) bool { return strings.HasPrefix(l.Fix, "nothing where the vhost stays Omnibus's") })
+	}
+	for _, d := range unexplained(was, stated(t, m.root, name, grpc), unsaid) {
+		t.Errorf("nobody was told of %s", d)
+	}
+	warned := slices.ContainsFunc(imported.Lost, func(l importer.Lost) bool { return l.Warning && l.Key == "gitlab_rails['gitlab_kas_external_url']" })
+	if d := cmp.Diff(wasTold, told(t, after)); d != "" && !warned {
+		t.Errorf("(-before +after):\n%s\n%s", d, imported.Spec)
+	}
+	return imported.Lost
+}
+
+// told is where kas listens, and the addresses that GitLab tells.
+func told(t *testing.T, node string) []string {
+	t.Helper()
+	var settings struct {
 		KAS struct {
 			Agents string `json:"listen_address"`
 			API    string `json:"kubernetes_api_listen_address"`
 		} `json:"gitlab_kas"`
 		Rails map[string]string `json:"gitlab_rails"`
 	}
-	if err := json.Unmarshal([]byte(node), &told); err != nil {
+	if err := json.Unmarshal([]byte(node), &settings); err != nil {
 		t.Fatal(err)
 	}
 	usual := func(value, usual string) string {
@@ -113,8 +153,6 @@ func served(t *testing.T, root, node string) []string {
 		}
 		return value
 	}
-	list = append(list, "agents "+usual(told.KAS.Agents, "127.0.0.1:8150"), "api "+usual(told.KAS.API, "127.0.0.1:8154"),
-		"told "+strings.TrimSuffix(told.Rails["gitlab_kas_external_url"], "/"), "told "+told.Rails["gitlab_kas_external_k8s_proxy_url"])
-	slices.Sort(list)
-	return list
+	return []string{"agents " + usual(settings.KAS.Agents, "127.0.0.1:8150"), "api " + usual(settings.KAS.API, "127.0.0.1:8154"),
+		"told " + strings.TrimSuffix(settings.Rails["gitlab_kas_external_url"], "/"), "told " + settings.Rails["gitlab_kas_external_k8s_proxy_url"]}
 }

@@ -3,6 +3,7 @@ package omnibus
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"kasgen/generator/bundle"
 	"kasgen/generator/cost"
@@ -19,6 +20,8 @@ type inspection struct {
 }
 
 func (s *inspection) run() error {
+	status := !s.diff && !s.brief
+	s.inEffect = status // state says it
 	p, err := s.make()
 	if err != nil {
 		return err
@@ -36,6 +39,10 @@ func (s *inspection) run() error {
 	}
 	out := s.streams.Out
 	same := c.Same() && len(units) == 0
+	waits, err := s.waits()
+	if err != nil {
+		return err
+	}
 	switch {
 	case s.diff:
 		if _, err := out.Write(c.Diff()); err != nil {
@@ -47,7 +54,7 @@ func (s *inspection) run() error {
 				return err
 			}
 		}
-	case !s.brief:
+	case status:
 		if more, err := s.state(p, c); err != nil {
 			return err
 		} else if !more {
@@ -62,6 +69,12 @@ func (s *inspection) run() error {
 	for _, u := range units {
 		fmt.Fprintf(out, "%-7s %s\n", verb(u), u.Path)
 	}
+	if s.brief {
+		for _, what := range waits {
+			fmt.Fprintln(out, what)
+		}
+		same = same && len(waits) == 0
+	}
 	if !same {
 		return cli.Exit{Code: cli.Differences}
 	}
@@ -69,6 +82,23 @@ func (s *inspection) run() error {
 		fmt.Fprintln(out, "nothing is to be changed")
 	}
 	return nil
+}
+
+// waits is what keeps files that are in place from having an effect.
+func (s *inspection) waits() ([]string, error) {
+	var all []string
+	text, _, err := s.host.read(gitlabFile)
+	if err != nil {
+		return nil, err
+	}
+	if !hasLine(text) {
+		all = append(all, "gitlab.rb does not read "+Directory+"/"+RubyPath+": add "+readLine+" to its end, or run kasgen omnibus install")
+	}
+	list, _, err := s.host.readPending()
+	if len(list) > 0 {
+		all = append(all, "not in effect yet: "+strings.Join(list, ", "))
+	}
+	return all, err
 }
 
 // state prints what is installed, and says whether all of it is in effect.

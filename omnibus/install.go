@@ -47,7 +47,7 @@ func (i *installation) run(ctx context.Context) error {
 	if p, err = p.withPending(more, i.force); err != nil {
 		return faults(i.streams, err)
 	}
-	c, changes, err := p.apply(append(more, p.note...), i.force, func() error { return nil })
+	c, changes, err := p.apply(append(more, p.note...), i.force, func([]ledger.Change) error { return nil })
 	if err != nil {
 		return faults(i.streams, err)
 	}
@@ -174,6 +174,8 @@ func (u *removal) run(ctx context.Context) error {
 	if h.has(placedFile) {
 		files = append(files, specFile, placedFile)
 	}
+	placeholders, state := h.placeholders()
+	files = append(files, placeholders...)
 	units := false
 	for _, name := range files {
 		if h.has(name) {
@@ -210,7 +212,13 @@ func (u *removal) run(ctx context.Context) error {
 	for _, c := range list {
 		fmt.Fprintf(u.streams.Out, "%-7s %s\n", verb(c), c.Path)
 	}
-	for _, folder := range []string{filepath.Dir(extensionFile), unitsFolder, filepath.Dir(unitsFolder)} {
+	folders := []string{filepath.Dir(extensionFile), unitsFolder, filepath.Dir(unitsFolder)}
+	for _, name := range placeholders {
+		for dir := filepath.Dir(name); state != "" && strings.HasPrefix(dir+"/", state+"/"); dir = filepath.Dir(dir) {
+			folders = append(folders, dir)
+		}
+	}
+	for _, folder := range folders {
 		// The package's and systemd's own folders are never empty.
 		if err := os.Remove(h.at(folder)); err != nil && !errors.Is(err, fs.ErrNotExist) && !notEmpty(err) {
 			return err

@@ -3,7 +3,6 @@ package omnibus
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"kasgen/generator/target"
 	"kasgen/generator/topology"
 	"kasgen/internal/lockfile"
+	"kasgen/internal/nginxconf"
 )
 
 // keys are what gitlab.rb is to say about a topology. vhosts says whether there
@@ -41,14 +41,16 @@ func (s *settings) server(f generator.Facts) {
 	k, usual := f.Topology.KAS, spec.Default().KAS.Listen
 	s.set("kas runs on this machine.", true, "gitlab_kas", "enable")
 	s.set("Where agents' traffic is passed on to.", k.Listen.Agent, "gitlab_kas", "listen_address")
+	s.set("By TCP: a socket of another kind would have that address for a path.", "tcp", "gitlab_kas", "listen_network")
 	s.set("Where the Kubernetes API is passed on to.", k.Listen.KubernetesAPI, "gitlab_kas", "kubernetes_api_listen_address")
 	for _, l := range []struct{ why, address, usual, key string }{
-		{"Liveness, readiness and metrics.", k.Listen.Observability, usual.Observability, "observability_listen_address"},
-		{"Where GitLab's Rails finds kas.", k.Listen.API, usual.API, "internal_api_listen_address"},
-		{"Where other kas nodes find this one.", k.Listen.PrivateAPI, usual.PrivateAPI, "private_api_listen_address"},
+		{"Liveness, readiness and metrics.", k.Listen.Observability, usual.Observability, "observability_listen"},
+		{"Where GitLab's Rails finds kas.", k.Listen.API, usual.API, "internal_api_listen"},
+		{"Where other kas nodes find this one.", k.Listen.PrivateAPI, usual.PrivateAPI, "private_api_listen"},
 	} {
 		if l.address != l.usual {
-			s.set(l.why, l.address, "gitlab_kas", l.key)
+			s.set(l.why, l.address, "gitlab_kas", l.key+"_address")
+			s.set("By TCP, too.", "tcp", "gitlab_kas", l.key+"_network")
 		}
 	}
 	why := "Agents over WebSocket as well as gRPC."
@@ -67,12 +69,12 @@ func (s *settings) server(f generator.Facts) {
 // urls are what GitLab tells people, agents and CI jobs.
 func (s *settings) urls(f generator.Facts) {
 	agents, kubernetes := URLs(f.Topology)
-	if _, own := packaged(f.Topology, s.pkg); own && (s.pkg.Native || f.Topology.Carries.Agents.WSS == lockfile.Yes) {
+	if _, own := packaged(f.Topology, s.pkg); own { // with grpcs:// in it only where the package takes that
 		s.set("kas has a name of its own. GitLab tells people to install agents with this address.", agents, "gitlab_kas_external_url")
 	} else {
 		why := "GitLab tells people to install agents with this address."
 		if f.Topology.Names.GRPC != nil && f.Topology.Carries.Agents.WSS == lockfile.Yes {
-			why += " Agents by gRPC use grpcs://" + f.Topology.Names.GRPC.Name + "."
+			why += " Agents by gRPC use grpcs://" + authority(*f.Topology.Names.GRPC) + "."
 		}
 		s.set(why, agents, "gitlab_rails", "gitlab_kas_external_url")
 	}
@@ -165,6 +167,10 @@ func (s *settings) vhost(f generator.Facts, site topology.Site) {
 	s.set("kubectl sends no token over http.", true, s.kas("https")...)
 	s.set("The certificate of kas's name, leaf first.", site.TLS.CertificateFile, s.kas("ssl_certificate")...)
 	s.set("Its key.", site.TLS.KeyFile, s.kas("ssl_certificate_key")...)
+	if t.Web.Redirect != nil {
+		// Two vhosts of one name on port 80, and Omnibus's is the first.
+		s.set("Port 80 of the name is in "+Directory+"/"+VhostsFolder+", which answers challenges too.", false, s.kas("redirect_http_to_https")...)
+	}
 	if site.TLS.MinVersion == "1.3" {
 		s.set("kasgen.yaml asks for nothing older.", "TLSv1.3", s.kas("ssl_protocols")...)
 	}
@@ -183,7 +189,7 @@ func (s *settings) vhost(f generator.Facts, site topology.Site) {
 	s.set("And may read as slowly.", seconds(t.Timeouts.Idle), s.kas("k8s_proxy_send_timeout")...)
 	idle := target.Duration(t.Timeouts.Idle)
 	s.append("An agent's gRPC stream is one request body for hours: nginx's default of 1 MiB resets it and refuses\n# big kubectl requests, and its defaults of 60 s cut one that is silent. An agent's tunnels are streams of\n# one connection, up to 500 at once. And GitLab's cache would make GET of HEAD and drop conditions of\n# requests; its compression would hold up a watch.", text,
-		strings.Join([]string{
+		strings.Join(append([]string{
 			"client_max_body_size 0;",
 			"client_body_timeout " + idle + ";",
 			"send_timeout " + idle + ";",
@@ -194,16 +200,31 @@ func (s *settings) vhost(f generator.Facts, site topology.Site) {
 			"grpc_socket_keepalive on;",
 			"proxy_cache off;",
 			"gzip off;",
-		}, "\n"), s.kas("custom_gitlab_server_config")...)
+		}, onlyGRPC(site)...), "\n"), s.kas("custom_gitlab_server_config")...)
+}
+
+// onlyGRPC answers agents that use WebSocket, where that is removed: Omnibus's
+// vhost would pass them on to a kas that speaks no HTTP/1.1 to agents. It asks for
+// the path as it came, so that a page for an error, which nginx goes to by itself,
+// is none of its business.
+func onlyGRPC(site topology.Site) []string {
+	for _, r := range site.Routes {
+		if r.Status != 0 {
+			return []string{
+				"# " + r.Why,
+				"default_type text/plain;",
+				`if ($request_uri !~ "^/(gitlab\.agent\.|k8s-proxy([/?]|$)|\.well-known/acme-challenge/)") {`,
+				fmt.Sprintf("    return %d %s;", r.Status, nginxconf.Quote(r.Text)),
+				"}",
+			}
+		}
+	}
+	return nil
 }
 
 // gitlabHost is GitLab's own name.
 func gitlabHost(s *spec.Spec) string {
-	u, err := url.Parse(s.GitLab.ExternalURL)
-	if err != nil {
-		return "" // the spec was checked
-	}
-	return u.Hostname()
+	return gitlabURL(s).Hostname()
 }
 
 func number(port string) int {

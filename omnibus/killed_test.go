@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kasgen/internal/cli"
+	"kasgen/runtime/certs"
 )
 
 // killed is set in the processes that TestKilledAtEveryWrite kills: a victim in
@@ -81,6 +82,16 @@ func killedScenes() map[string]killedScene {
 		"reconfigure": {func(t *testing.T, root string) {
 			alreadyInstalled(t, root)
 			put(t, filepath.Join(root, specFile), strings.Replace(killedSpec, "topology: A", "topology: D", 1))
+		}, func(h host) error {
+			r := reconfiguration{options: options{host: h, version: "18.11", binary: "/usr/local/bin/kasgen"}, streams: quiet(), hook: "pre"}
+			return r.run(context.Background())
+		}},
+		"reconfigure, no certificate yet": {func(t *testing.T, root string) {
+			alreadyInstalled(t, root)
+			if err := os.RemoveAll(filepath.Join(root, "var/lib/kasgen")); err != nil {
+				t.Fatal(err)
+			}
+			put(t, filepath.Join(root, specFile), dSpec("tls: {source: acme}\n"))
 		}, func(h host) error {
 			r := reconfiguration{options: options{host: h, version: "18.11", binary: "/usr/local/bin/kasgen"}, streams: quiet(), hook: "pre"}
 			return r.run(context.Background())
@@ -228,6 +239,12 @@ func files(t *testing.T, root string) map[string]string {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	// One placeholder is like the other, as long as certificate and key are a pair.
+	const crt, key = "/var/lib/kasgen/tls/kas.crt", "/var/lib/kasgen/tls/kas.key"
+	read := func(name string) []byte { data, _ := os.ReadFile(root + name); return data }
+	if pair, err := certs.Parse(read(crt), read(key)); err == nil && certs.IsPlaceholder(pair.Leaf) {
+		found[crt], found[key] = found[crt][:10]+" a placeholder", found[key][:10]+" its key"
 	}
 	return found
 }

@@ -60,14 +60,21 @@ func TestNginxAccepts(t *testing.T) {
 			mine := strings.ReplaceAll(in["gitlab.rb"], "/etc/gitlab/nginx/sites-enabled/", "/etc/none/")
 			root := hostOf(t, in["kasgen.yaml"], mine, strings.TrimPrefix(strings.SplitN(string(a.Comment), "\n", 2)[0], "GitLab "),
 				func(port string) string { return "127.0.0.1:2" + fmt.Sprintf("%04s", port) })
-			out, err := exec.CommandContext(t.Context(), program, "-t", "-p", root, "-e", "stderr", "-c", filepath.Join(root, "var/opt/gitlab/nginx/conf/nginx.conf")).CombinedOutput()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			if strings.Contains(string(out), "conflicting server name") || strings.Contains(string(out), "redefined") {
-				t.Errorf("nginx warns: %s", out)
-			}
+			accepts(t, program, root)
 		})
+	}
+}
+
+// accepts has nginx read all that a machine's nginx would, and holds it to no
+// warning either.
+func accepts(t *testing.T, program, root string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), program, "-t", "-p", root, "-e", "stderr", "-c", filepath.Join(root, "var/opt/gitlab/nginx/conf/nginx.conf")).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if strings.Contains(string(out), "conflicting server name") || strings.Contains(string(out), "redefined") {
+		t.Errorf("nginx warns: %s", out)
 	}
 }
 
@@ -124,10 +131,12 @@ func TestOnNginx(t *testing.T) {
 		grpc              string // name for gRPC
 		spdy              string
 	}{
-		"D":               {"topology: D", "18.7", "kas-grpc.gitlab.example.com", "400"},
-		"packaged":        {"topology: packaged", "18.11", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
-		"packaged, old":   {"topology: packaged", "17.11", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
-		"packaged, newer": {"topology: packaged", "19.5", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
+		"D":                           {"topology: D", "18.7", "kas-grpc.gitlab.example.com", "400"},
+		"packaged":                    {"topology: packaged", "18.11", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
+		"packaged, old":               {"topology: packaged", "17.11", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
+		"packaged, newer":             {"topology: packaged", "19.5", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
+		"packaged, gRPC only, before": {"topology: packaged\nagents: {websocket: remove}", "19.4", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
+		"packaged, gRPC only":         {"topology: packaged\nagents: {websocket: remove}", "19.5", "kas.gitlab.example.com", "101 api POST /api/v1/namespaces/n/pods/p/exec"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -152,8 +161,13 @@ func TestOnNginx(t *testing.T) {
 			say := func(server, method, path, upgrade string) string {
 				return ask(t, dial(server), server, method, path, upgrade)
 			}
+			websocket := "101 agent GET /"
+			if strings.Contains(c.topology, "remove") {
+				websocket = "410 kas: agents over WebSocket are not served here any more; set the agent's kas-address to grpcs://kas.gitlab.example.com"
+			}
 			for _, tc := range []struct{ what, got, want string }{
-				{"an agent's WebSocket", say("kas.gitlab.example.com", "GET", "/", "websocket"), "101 agent GET /"},
+				{"an agent's WebSocket", say("kas.gitlab.example.com", "GET", "/", "websocket"), websocket},
+				{"and on another path", say("kas.gitlab.example.com", "GET", "/k8s-proxyx", "websocket"), strings.TrimSuffix(websocket, "/")},
 				{"kubectl", say("kas.gitlab.example.com", "GET", "/k8s-proxy/api/v1/pods", ""), "200 api GET /api/v1/pods"},
 				{"kubectl by WebSocket", say("kas.gitlab.example.com", "GET", "/k8s-proxy/api/v1/namespaces/n/pods/p/exec", "websocket"), "101 api GET /api/v1/namespaces/n/pods/p/exec"},
 				{"kubectl by SPDY", say("kas.gitlab.example.com", "POST", "/k8s-proxy/api/v1/namespaces/n/pods/p/exec", "SPDY/3.1"), c.spdy},

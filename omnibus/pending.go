@@ -64,6 +64,30 @@ func (o options) settle(ctx context.Context, afterChef bool, say func(string)) e
 			return errors.Join(err, errFailed)
 		}
 	}
+	if err := o.tell(ctx, list, say); err != nil {
+		return err
+	}
+	if err := os.Remove(h.at(pendingFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// again has programs read the files that are back after some had read others.
+// What fails now has failed before, and was said.
+func (o options) again(ctx context.Context, p *plan) {
+	var list []string
+	for _, note := range p.note {
+		if err := json.Unmarshal(note.Data, &list); err != nil {
+			return // it is our own
+		}
+	}
+	_ = o.tell(ctx, list, func(string) {})
+}
+
+// tell has programs read the files of list.
+func (o options) tell(ctx context.Context, list []string, say func(string)) error {
+	h := o.host
 	var errs []error
 	do := func(what, name string, args ...string) {
 		if err := h.run(ctx, name, args...); err != nil {
@@ -79,19 +103,15 @@ func (o options) settle(ctx context.Context, afterChef bool, say func(string)) e
 	case !slices.ContainsFunc(list, ofServices):
 	case !h.real():
 		say("services of systemd are left alone below --root")
+	case !h.managed() && !slices.ContainsFunc(list, h.runs):
+		say("there is no systemd here, as in a container: run `gitlab-ctl hup nginx` when the certificate has changed")
 	case !h.managed():
 		say("there is no systemd here, as in a container: run what the topology needs beside GitLab by other means, " +
 			"`kasgen run " + Directory + "` with the role of each service, and have it read its files again with SIGHUP")
 	default:
 		o.services(do, list)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	if err := os.Remove(h.at(pendingFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // ofServices says whether a path that has changed is a service's: a unit, or a
@@ -101,12 +121,18 @@ func ofServices(path string) bool {
 	return path != RubyPath && path != lockfile.Name && !strings.HasPrefix(path, VhostsFolder+"/")
 }
 
+// runs says whether what has changed is a service's that is there: a unit of it,
+// or a file of its role.
+func (h host) runs(path string) bool {
+	return len(h.readers([]string{path})) > 0 || len(h.sockets([]string{path})) > 0
+}
+
 // managed says whether systemd is the machine's init (sd_booted(3)).
 func (h host) managed() bool { return h.has("run/systemd/system") }
 
 // readers are the services that read what has changed: their unit, or a file of
-// their role.
-func readers(list []string) []string {
+// their role. Those that are gone were stopped before.
+func (h host) readers(list []string) []string {
 	roles := map[string]runtime.Role{"haproxy": runtime.Front, "nginx": runtime.Front, "edge": runtime.Edge, "certs": runtime.Certs}
 	var names []string
 	for _, p := range list {
@@ -115,7 +141,10 @@ func readers(list []string) []string {
 		if strings.HasPrefix(p, unitsFolder+"/") {
 			name = path.Base(p)
 		}
-		if (roles[folder] != "" || strings.HasSuffix(p, ".service")) && !slices.Contains(names, name) {
+		if name == "kasgen-reload.service" {
+			continue // it runs for a moment, when a certificate has changed
+		}
+		if (roles[folder] != "" || strings.HasSuffix(p, ".service")) && !slices.Contains(names, name) && h.has(filepath.Join(unitsFolder, name)) {
 			names = append(names, name)
 		}
 	}
@@ -124,10 +153,10 @@ func readers(list []string) []string {
 
 // sockets are the units whose addresses have changed, each with its service,
 // which has the old ones open.
-func sockets(list []string) []string {
+func (h host) sockets(list []string) []string {
 	var names []string
 	for _, p := range list {
-		if name, ok := strings.CutSuffix(path.Base(p), ".socket"); ok {
+		if name, ok := strings.CutSuffix(path.Base(p), ".socket"); ok && h.has(filepath.Join(unitsFolder, path.Base(p))) {
 			names = append(names, name+".socket", name+".service")
 		}
 	}
@@ -142,12 +171,17 @@ func (o options) services(do func(what, name string, args ...string), list []str
 		do("systemd has read its units", "systemctl", "daemon-reload")
 		return
 	}
-	do("the user kasgen is there", "systemd-sysusers", o.host.at(filepath.Join(unitsFolder, "kasgen.sysusers.conf")))
+	if o.host.has(filepath.Join(unitsFolder, sysusers)) {
+		do("the user kasgen is there", "systemd-sysusers", o.host.at(filepath.Join(unitsFolder, sysusers)))
+	}
 	do("systemd has read its units", "systemctl", "daemon-reload")
-	if moved := sockets(list); len(moved) > 0 {
+	if slices.Contains(list, path.Join(unitsFolder, reloadPath)) && o.host.has(filepath.Join(unitsFolder, reloadPath)) {
+		do("another certificate is watched, if one was", "systemctl", "try-restart", reloadPath)
+	}
+	if moved := o.host.sockets(list); len(moved) > 0 {
 		do("what ran of "+strings.Join(moved, " and ")+" was restarted: the socket's unit has changed, and with it where it listens", "systemctl", append([]string{"try-restart"}, moved...)...)
 	}
-	if changed := readers(list); len(changed) > 0 {
+	if changed := o.host.readers(list); len(changed) > 0 {
 		do("what ran of "+strings.Join(changed, ", ")+" was reloaded", "systemctl", append([]string{"try-reload-or-restart"}, changed...)...)
 	}
 	do("kasgen's services are started, now and at boot", "systemctl", "enable", "--now", "kasgen.target")

@@ -25,6 +25,8 @@ type options struct {
 	binary     string // kasgen's, on the host
 	// settled is what is known of Omnibus's settings; nil: those of the last run.
 	settled *Resolved
+	// inEffect: the caller compares our keys with what is in effect by itself.
+	inEffect bool
 }
 
 // plan is what a host is to become.
@@ -39,6 +41,7 @@ type plan struct {
 	findings diag.Findings
 	note     []ledger.Change // of what is to be reloaded
 	awaited  *awaited        // nil: nginx finds every certificate, or reads none
+	watched  string          // the certificate that GitLab's nginx reads and that changes; empty: none
 }
 
 // urls are those that GitLab is told to advertise.
@@ -95,14 +98,15 @@ func (o options) make() (*plan, error) {
 		files, found, err := Render(f, p.pkg)
 		include := slices.ContainsFunc(files, func(file bundle.File) bool { return file.Path == vhostsPath })
 		p.settings = keys(f, p.pkg, include)
-		reads := include && f.Topology.Readers.Web // GitLab's nginx reads the certificate
+		reads := f.Topology.Readers.Web // GitLab's nginx reads the certificate
 		found = append(found, p.absent(f, reads)...)
 		found = append(found, p.unreadable(f)...)
 		if reads {
+			p.watched = f.Spec.TLS.CertificateFile
 			p.await(f)
 		}
 		if p.resolved != nil && !found.Failed() {
-			found = append(found, verify(f, p.pkg, p.resolved, include)...)
+			found = append(found, p.verify(f, include)...)
 		}
 		return files, found, err
 	})
@@ -120,9 +124,19 @@ func (o options) make() (*plan, error) {
 // services are the units of what the bundle runs. They are made from the files
 // as `kasgen run` reads them, so that files which it would refuse end here.
 func (p *plan) services() error {
+	// Debian 12's systemd; later ones take what is written for it.
+	o := units.Options{Binary: p.binary, Bundle: Directory, User: "kasgen", Systemd: 252}
+	if p.watched != "" {
+		o.Watch, o.Reload = []string{p.watched}, []string{"/" + gitlabCtl + " hup nginx"}
+	}
 	runs := func(f bundle.File) bool { return f.Path != RubyPath && f.Path != vhostsPath }
 	if !slices.ContainsFunc(p.bundle.Files, runs) {
-		return nil
+		if p.watched == "" {
+			return nil
+		}
+		var err error
+		p.units, err = units.Render(o, nil)
+		return err
 	}
 	dir, err := os.MkdirTemp("", "kasgen-omnibus-")
 	if err != nil {
@@ -133,8 +147,7 @@ func (p *plan) services() error {
 	if _, err := p.bundle.Write(scratch, false); err != nil {
 		return err
 	}
-	// Debian 12's systemd; later ones take what is written for it.
-	p.units, err = runtime.Units(scratch, units.Options{Binary: p.binary, Bundle: Directory, User: "kasgen", Systemd: 252})
+	p.units, err = runtime.Units(scratch, o)
 	return err
 }
 
@@ -159,13 +172,19 @@ func (p *plan) changes() ([]ledger.Change, error) {
 	return list, nil
 }
 
+// Units that are told apart from others.
+const (
+	reloadPath = "kasgen-reload.path" // has GitLab's nginx read its certificate again
+	sysusers   = "kasgen.sysusers.conf"
+)
+
 // unitNames are the units that an installation may have.
 func unitNames() []string {
 	var names []string
 	for _, role := range []runtime.Role{runtime.Front, runtime.Edge, runtime.Certs} {
 		names = append(names, "kasgen-"+string(role)+".service", "kasgen-"+string(role)+".socket")
 	}
-	return append(names, "kasgen.target", "kasgen.sysusers.conf")
+	return append(names, reloadPath, "kasgen-reload.service", "kasgen.target", sysusers)
 }
 
 // change is what makes a file hold data, or nothing where it does.

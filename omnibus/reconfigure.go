@@ -38,11 +38,15 @@ func (r *reconfiguration) run(ctx context.Context) error {
 		}
 		return (&inspection{options: r.options, streams: r.streams, brief: true}).run()
 	}
-	if r.hook != "" {
-		if text, _, err := r.host.read(gitlabFile); err != nil || !hasLine(text) {
-			fmt.Fprintln(r.streams.Err, "kasgen: gitlab.rb does not read its keys, so nothing is done")
-			return err
-		}
+	text, _, err := r.host.read(gitlabFile)
+	switch {
+	case err != nil:
+		return err
+	case r.hook != "" && !hasLine(text):
+		fmt.Fprintln(r.streams.Err, "kasgen: gitlab.rb does not read its keys, so nothing is done")
+		return nil
+	case !hasLine(text):
+		fmt.Fprintln(r.streams.Err, "warning: gitlab.rb does not read kasgen's keys: add this to its end, or run kasgen omnibus install:", readLine)
 	}
 	if recovered, err := r.host.recover(); err != nil {
 		return fmt.Errorf("putting back what a run that was ended had begun: %w", err)
@@ -52,45 +56,86 @@ func (r *reconfiguration) run(ctx context.Context) error {
 	if r.hook == "post" {
 		return r.after(ctx)
 	}
-	if err := r.before(ctx); err != nil || r.hook == "pre" {
+	settled, err := r.before(ctx)
+	if err != nil || settled || r.hook == "pre" {
 		return r.refused(err)
 	}
+	// What an earlier run has placed, and this one has not changed.
 	return r.settle(ctx, false, func(what string) { fmt.Fprintln(r.streams.Out, what) })
 }
 
-// before renders and places.
-func (r *reconfiguration) before(ctx context.Context) error {
+// before renders and places. Where no chef run is to follow, programs read what
+// changed before it counts, and settled is true.
+func (r *reconfiguration) before(ctx context.Context) (settled bool, err error) {
 	now := r.options
-	var err error
-	if now.settled, err = r.current(ctx, r.warn); err != nil {
-		return fmt.Errorf("reading Omnibus's settings: %w", err)
+	known, found, err := r.current(ctx, r.warn)
+	if err != nil {
+		return false, fmt.Errorf("reading Omnibus's settings: %w", err)
 	}
+	now.settled = known
 	p, err := now.make()
 	if err != nil {
-		return err
+		return false, err
 	}
+	p.findings = append(p.findings, standing(found, p.settings)...)
 	if p.findings.Failed() {
-		return p.findings.Err()
+		return false, p.findings.Err()
 	}
 	if err := said(r.streams, p.findings); err != nil {
-		return err
+		return false, err
+	}
+	if found, err = p.overruledNow(); err != nil {
+		return false, err
+	} else if found.Failed() {
+		return false, found.Err()
+	} else if err := cli.PrintFindings(r.streams, cli.Text, found); err != nil {
+		return false, err
 	}
 	if p, err = p.withPending(nil, r.force); err != nil {
-		return err
+		return false, err
 	}
-	refused := r.host.nginxRefuses(ctx)
-	if err := p.placeholder(); err != nil {
-		return err
-	}
-	c, changes, err := p.apply(p.note, r.force, func() error { return r.host.nginxAccepts(ctx, refused) })
+	refused, _ := r.host.nginxRefuses(ctx)
+	placeholder, err := p.placeholder()
 	if err != nil {
-		return err
+		return false, err
 	}
-	r.stop(ctx, changes)
+	var told []string
+	c, changes, err := p.apply(append(placeholder, p.note...), r.force, func(changes []ledger.Change) error {
+		if err := p.nginxAccepts(ctx, refused); err != nil {
+			return err
+		}
+		if r.hook == "pre" {
+			return nil
+		}
+		r.stop(ctx, changes)
+		settled = true
+		return r.settle(ctx, false, func(what string) { told = append(told, what) })
+	})
+	if err != nil && settled {
+		r.again(ctx, p)
+		return true, fmt.Errorf("%w\nthe files that were there before are back", err)
+	}
+	if err != nil {
+		return false, err
+	}
+	if r.hook == "pre" {
+		r.stop(ctx, changes)
+	}
 	if c.Same() && len(changes) == 0 {
 		fmt.Fprintln(r.streams.Out, "kasgen: nothing is to be changed")
-		return nil
+		return false, nil
 	}
+	if err := r.print(c, changes); err != nil {
+		return settled, err
+	}
+	for _, what := range told {
+		fmt.Fprintln(r.streams.Out, what)
+	}
+	return settled, nil
+}
+
+// print says what has changed, and what that costs.
+func (r *reconfiguration) print(c *bundle.Comparison, changes []ledger.Change) error {
 	for _, change := range c.Changes {
 		fmt.Fprintf(r.streams.Out, "%-7s %s/%s\n", change.Kind, Directory, change.Path)
 	}
@@ -115,7 +160,7 @@ func (r *reconfiguration) before(ctx context.Context) error {
 func (r *reconfiguration) stop(ctx context.Context, changes []ledger.Change) {
 	var gone []string
 	for _, c := range changes {
-		if name := filepath.Base(c.Path); c.Remove && (filepath.Ext(name) == ".service" || filepath.Ext(name) == ".socket") {
+		if name := filepath.Base(c.Path); c.Remove && slices.Contains([]string{".service", ".socket", ".path"}, filepath.Ext(name)) {
 			gone = append(gone, name)
 		}
 	}
@@ -154,8 +199,11 @@ func invalid(f diag.Finding) bool {
 // reached. Chef has ended, so that nothing here is a failure of it.
 func (r *reconfiguration) after(ctx context.Context) error {
 	list, _, err := r.host.readPending()
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(list) == 0 {
+		return r.tellOverruled()
 	}
 	err = r.settle(ctx, true, func(what string) { fmt.Fprintln(r.streams.Out, "kasgen: "+what) })
 	if errors.Is(err, errFailed) {
@@ -182,7 +230,12 @@ func (r *reconfiguration) after(ctx context.Context) error {
 // tellOverruled says which of our keys have another value now that chef has run:
 // a later line of gitlab.rb has won.
 func (r *reconfiguration) tellOverruled() error {
-	p, err := r.make()
+	if r.host.rewritten() {
+		return nil // chef has failed: it has not worked with gitlab.rb as it is
+	}
+	now := r.options
+	now.inEffect = true
+	p, err := now.make()
 	if err != nil || p.bundle == nil || p.resolved == nil {
 		return err // the files are in place; whatever is wrong now is the next run's to say
 	}

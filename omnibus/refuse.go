@@ -22,6 +22,7 @@ const (
 	CodeProxy    = "KAS5008"
 	CodeVhosts   = "KAS5009"
 	CodeInsecure = "KAS5010"
+	CodeShare    = "KAS5011"
 )
 
 // refusals are what of a spec Omnibus cannot follow, and what will hurt.
@@ -59,17 +60,25 @@ func refusals(f generator.Facts, pkg Package) diag.Findings {
 	if t.Edge == nil && s.LoadBalancer.ShareWithGitLab.Enabled && t.Front != nil {
 		add(CodeVhosts, "loadBalancer.shareWithGitLab.enabled", "there is nothing to share",
 			"kas's vhosts are in GitLab's own nginx, which tells names apart by itself", "remove it")
-	} else if t.Front != nil && !s.LoadBalancer.ShareWithGitLab.Enabled {
-		taken(s, func(address string) {
-			add(CodePort, "loadBalancer.listen", "the TCP balancer listens on "+address,
-				"GitLab's nginx has port 443 of every address", "write loadBalancer.shareWithGitLab.enabled: true, another port, or an address that nginx['listen_addresses'] leaves out")
+	} else if t.Front != nil && s.LoadBalancer.ShareWithGitLab.Enabled {
+		if why := unshared(gitlabURL(s), s.LoadBalancer.Listen); why != "" {
+			add(CodeShare, "loadBalancer.shareWithGitLab.enabled", "GitLab cannot share the TCP balancer's port", why,
+				"write loadBalancer.shareWithGitLab.enabled: false, so that GitLab's nginx keeps its own port, or have GitLab's URL be https on the balancer's")
+		}
+	} else if t.Front != nil {
+		taken(s, func(address, port string) {
+			fix := "write another port, or an address that nginx['listen_addresses'] leaves out"
+			if unshared(gitlabURL(s), s.LoadBalancer.Listen) == "" {
+				fix = "write loadBalancer.shareWithGitLab.enabled: true, another port, or an address that nginx['listen_addresses'] leaves out"
+			}
+			add(CodePort, "loadBalancer.listen", "the TCP balancer listens on "+address, "GitLab's nginx has port "+port+" of every address", fix)
 		})
 	}
 	if share := s.LoadBalancer.ShareWithGitLab; t.HTTP2 != nil && (!share.Enabled || share.ProxyProtocol == spec.ProxyNone) {
 		for _, address := range s.GRPCBalancer.Listen {
-			if portOf(address) == "443" {
+			if port := portOf(address); port == gitlabPort(s) {
 				report(diag.Warning, CodePort, "grpcBalancer.listen", "the HTTP/2 balancer listens on "+address,
-					"GitLab's nginx has port 443 of every address, unless it is told otherwise", "leave the address out of nginx['listen_addresses']")
+					"GitLab's nginx has port "+port+" of every address, unless it is told otherwise", "leave the address out of nginx['listen_addresses']")
 			}
 		}
 	}
@@ -90,16 +99,21 @@ func refusals(f generator.Facts, pkg Package) diag.Findings {
 	return fs
 }
 
-// taken calls found with the balancer's first address that covers port 443 of
-// every address.
-func taken(s *spec.Spec, found func(address string)) {
+// taken calls found with the balancer's first address that covers GitLab's port
+// of every address.
+func taken(s *spec.Spec, found func(address, port string)) {
 	for _, address := range s.LoadBalancer.Listen {
-		host, port, err := net.SplitHostPort(address)
-		if err == nil && port == "443" && (host == "" || net.ParseIP(host).IsUnspecified()) {
-			found(address)
+		if port, all := everywhere(address); all && port == gitlabPort(s) {
+			found(address, port)
 			return
 		}
 	}
+}
+
+// everywhere is the port of an address, and whether it is of every address.
+func everywhere(address string) (port string, all bool) {
+	host, port, err := net.SplitHostPort(address)
+	return port, err == nil && (host == "" || net.ParseIP(host).IsUnspecified())
 }
 
 // portOf is the port of an address.

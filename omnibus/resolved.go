@@ -16,6 +16,8 @@ import (
 type Resolved struct {
 	File string // where they were read
 	tree map[string]any
+	// now says that they are of gitlab.rb as it is, whatever has run.
+	now bool
 }
 
 // nodes is where chef keeps a node's attributes after a run.

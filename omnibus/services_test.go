@@ -132,11 +132,17 @@ func TestServices(t *testing.T) { //nolint:paralleltest // PATH is the process's
 	want("to D, before chef", "systemctl stop kasgen-front.service kasgen-front.socket kasgen-edge.service")
 	s.chef()
 	must(s.hook("post"))
-	want("to D, after chef", "gitlab-ctl hup nginx", "systemctl daemon-reload", probe)
+	want("to D, after chef",
+		"gitlab-ctl hup nginx",
+		"systemctl daemon-reload",
+		"systemctl try-restart kasgen-reload.path",
+		"systemctl enable --now kasgen.target",
+		probe)
 
 	put(t, s.host.at(specFile), killedSpec)
 	must((&reconfiguration{options: s.options(), streams: s.streams()}).run(t.Context()))
 	want("back to A, without chef",
+		"systemctl stop kasgen-reload.path kasgen-reload.service",
 		"gitlab-ctl hup nginx",
 		"systemd-sysusers /etc/systemd/system/kasgen.sysusers.conf",
 		"systemctl daemon-reload",
@@ -145,6 +151,124 @@ func TestServices(t *testing.T) { //nolint:paralleltest // PATH is the process's
 		"systemctl enable --now kasgen.target")
 	must((&removal{options: s.options(), streams: s.streams()}).run(t.Context()))
 	want("uninstall", "systemctl disable --now kasgen.target", "systemctl daemon-reload")
+}
+
+// TestReloadThatFails: by itself, without chef, a run whose reload fails leaves
+// the files that were there, and the programs with them; --check says that they
+// are not what they ought to be, and what keeps the others from an effect.
+func TestReloadThatFails(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	alone := func(check bool) (int, string) {
+		t.Helper()
+		s.out.Reset()
+		err := (&reconfiguration{options: s.options(), streams: s.streams(), check: check}).run(t.Context())
+		return cli.Code(err), s.out.String() + fmt.Sprint(err)
+	}
+	put(t, s.host.at(specFile), dSpec(""))
+	s.install()
+	if code, out := alone(true); code != cli.Differences || !strings.Contains(out, "not in effect yet: ") {
+		t.Errorf("installed, and nothing has read it: %d, %s", code, out)
+	}
+	if code, out := alone(false); code != cli.Done {
+		t.Fatal(code, out)
+	}
+	if code, out := alone(true); code != cli.Done || !strings.Contains(out, "nothing is to be changed") {
+		t.Errorf("all in effect: %d, %s", code, out)
+	}
+	before := files(t, s.host.root)
+	s.was()
+	for _, fails := range []string{filepath.Join(s.host.at(gitlabCtl) + ".fails"), filepath.Join(filepath.Dir(s.log), "systemctl.fails")} {
+		put(t, fails, "")
+		put(t, s.host.at(specFile), dSpec("timeouts: {idle: 3h}\ntls: {certificateFile: /var/lib/kasgen/tls/other.crt}\n"))
+		put(t, s.host.at("var/lib/kasgen/tls/other.crt"), "it is only looked for")
+		if code, out := alone(false); code != cli.Failure || !strings.Contains(out, "the files that were there before are back") {
+			t.Errorf("%s: %d, %s", filepath.Base(fails), code, out)
+		}
+		if told := s.was(); strings.Count(strings.Join(told, "\n"), "gitlab-ctl hup nginx") != 2 {
+			t.Errorf("programs have to read what is back: %q", told)
+		}
+		if code, out := alone(true); code != cli.Differences {
+			t.Errorf("what failed is not in place: %d, %s", code, out)
+		}
+		for _, path := range []string{fails, s.host.at("var/lib/kasgen/tls/other.crt")} {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(t, s.host.at(specFile), dSpec(""))
+		if d := cmp.Diff(before, files(t, s.host.root)); d != "" {
+			t.Errorf("%s: %s", filepath.Base(fails), d)
+		}
+	}
+	text, _, err := s.host.read(gitlabFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s.host.at(gitlabFile), string(withoutLine(text)))
+	if code, out := alone(true); code != cli.Differences || !strings.Contains(out, "gitlab.rb does not read /etc/gitlab/kasgen/kasgen.rb") {
+		t.Errorf("without the line: %d, %s", code, out)
+	}
+	if alone(false); !strings.Contains(s.errs.String(), "warning: gitlab.rb does not read kasgen's keys") {
+		t.Errorf("without the line: %s", s.errs.String())
+	}
+}
+
+// TestCertificateOfNginx: GitLab's nginx reads a certificate again when it has
+// changed, and is asked to before anybody can have obtained one.
+func TestCertificateOfNginx(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ spec, before string }{
+		"obtained":               {dSpec("tls: {source: acme, acme: {email: me@example.com}}\n"), "kasgen-certs.service"},
+		"put there":              {dSpec(""), ""},
+		"of Omnibus's own vhost": {strings.Replace(killedSpec, "topology: A", "topology: packaged", 1), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := host{root: t.TempDir()}
+			bare(t, h.root)
+			put(t, h.at(specFile), c.spec)
+			if err := install(h); err != nil {
+				t.Fatal(err)
+			}
+			path, service := readUnit(t, h, reloadPath), readUnit(t, h, "kasgen-reload.service")
+			if !strings.Contains(path, "\nPathChanged=/var/lib/kasgen/tls/kas.crt\n") || c.before != "" && !strings.Contains(path, "\nBefore="+c.before+"\n") {
+				t.Errorf("what is watched: %s", path)
+			}
+			if !strings.Contains(service, "\nExecStart=/opt/gitlab/bin/gitlab-ctl hup nginx\n") {
+				t.Errorf("what is done: %s", service)
+			}
+			if target := readUnit(t, h, "kasgen.target"); !strings.Contains(target, "\nWants="+reloadPath+"\n") {
+				t.Errorf("the target: %s", target)
+			}
+			if err := (&removal{options: options{host: h}, streams: quiet()}).run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if left, err := filepath.Glob(h.at(filepath.Join(unitsFolder, "kasgen*"))); err != nil || len(left) > 0 {
+				t.Errorf("after uninstall: %v, %v", left, err)
+			}
+		})
+	}
+	// Omnibus tells nginx of its own certificates, and in A it reads none.
+	for name, spec := range map[string]string{"A": killedSpec, "Omnibus's": dSpec("tls: {source: omnibus}\n")} {
+		h := host{root: t.TempDir()}
+		bare(t, h.root)
+		put(t, h.at(specFile), spec)
+		if err := install(h); err != nil {
+			t.Fatal(name, err)
+		}
+		if h.has(filepath.Join(unitsFolder, reloadPath)) {
+			t.Errorf("%s: nginx is told of certificates", name)
+		}
+	}
+}
+
+func readUnit(t *testing.T, h host, name string) string {
+	t.Helper()
+	data, there, err := h.read(filepath.Join(unitsFolder, name))
+	if err != nil || !there {
+		t.Fatalf("%s: %v, there: %v", name, err, there)
+	}
+	return string(data)
 }
 
 // TestServicesFail: what could not be told is told the next time.

@@ -70,7 +70,9 @@ func Defaults(s *spec.Spec, written func(field string) bool) {
 	}
 	share := &s.LoadBalancer.ShareWithGitLab
 	if !written("loadBalancer.shareWithGitLab.enabled") && !written("loadBalancer.listen") {
-		share.Enabled = s.PassesBytes()
+		// Only what comes to the balancer's port can be passed on, and only TLS can
+		// be told apart: any other GitLab keeps a port that the balancer leaves free.
+		share.Enabled = s.PassesBytes() && unshared(gitlabURL(s), []string{usualListen}) == ""
 	}
 	if share.Enabled && !written("loadBalancer.shareWithGitLab.proxyProtocol") && s.LoadBalancer.Kind != spec.NginxStream {
 		share.ProxyProtocol = spec.ProxyV2 // or GitLab would see this machine as every client

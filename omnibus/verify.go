@@ -2,7 +2,6 @@ package omnibus
 
 import (
 	"fmt"
-	"net"
 	"reflect"
 	"strings"
 
@@ -27,19 +26,30 @@ const (
 	CodeUnreadable = "KAS5111"
 )
 
+// KAS513x: what GitLab's nginx has that does not go with a port that is shared.
+const (
+	CodeCleartext = "KAS5130"
+	CodeIPv6      = "KAS5131"
+)
+
 // verify looks at what Omnibus last worked with: faults in it that would end a
 // reconfigure or break what is rendered.
-func verify(f generator.Facts, pkg Package, r *Resolved, vhosts bool) diag.Findings {
+func (p *plan) verify(f generator.Facts, vhosts bool) diag.Findings {
 	var fs diag.Findings
-	add := func(severity diag.Severity, code, key, what, why, fix string) {
-		fs.Add(diag.Finding{Code: code, Severity: severity, Pos: diag.Pos{File: r.File}, Field: key, What: what, Why: why, Fix: fix})
-	}
+	r, pkg := p.resolved, p.pkg
+	add := adding(&fs, r.File)
 	secrets(r, add)
-	pairs(f, r, add)
+	raises(pkg, r, p.settings, add)
+	if !p.inEffect {
+		p.plainURL(add)
+	}
+	pairs(f, pkg, r, add)
 	if vhosts && r.at("nginx", "enable") == false {
 		add(diag.Error, CodeNoNginx, "nginx['enable']", "Omnibus's nginx is off", "the vhosts of this topology are in it", "set nginx['enable'] = true, or use a topology and balancers without vhosts")
 	}
+	sharing(f, pkg, r, add)
 	neighbours(f, pkg, r, add)
+	narrowed(f, pkg, r, add)
 	if r.at("gitlab_kas", "extra_config_command") != nil && r.text("gitlab_kas", "extra_config_command") != "" {
 		add(diag.Warning, CodeExtra, "gitlab_kas['extra_config_command']", "kas reads more settings from a command",
 			"they may change listeners and paths, and nobody here sees them", "see that it sets neither agent.listen nor agent.kubernetes_api")
@@ -52,20 +62,40 @@ func verify(f generator.Facts, pkg Package, r *Resolved, vhosts bool) diag.Findi
 // GitLab's nginx is to read it, that nginx would not start without.
 func (p *plan) absent(f generator.Facts, nginx bool) diag.Findings {
 	var fs diag.Findings
-	if f.Spec.TLS.Source != spec.TLSFiles {
+	fix := "put it there before gitlab-ctl reconfigure, or write tls.source: acme"
+	switch f.Spec.TLS.Source {
+	case spec.TLSFiles:
+	case spec.TLSOmnibus:
+		if p.obtains(f) {
+			return nil // it makes one for nginx to start with, and then has Let's Encrypt's
+		}
+		fix += "; or set letsencrypt['enable'] = true, and Omnibus obtains it"
+	default:
 		return nil
 	}
+	_, own := packaged(f.Topology, p.pkg)
 	severity, why := diag.Warning, "nobody gets through TLS for kas's name before it is"
-	if nginx {
+	if nginx || own || f.Spec.TLS.Source == spec.TLSOmnibus { // which nginx alone may read
 		severity, why = diag.Error, "GitLab's nginx would not start without it, and nobody would reach GitLab"
 	}
 	for _, c := range []struct{ field, path string }{{"tls.certificateFile", f.Spec.TLS.CertificateFile}, {"tls.keyFile", f.Spec.TLS.KeyFile}} {
 		if c.path != "" && !p.host.has(c.path) {
 			fs.Add(diag.Finding{Code: CodeAbsent, Severity: severity, Pos: f.At(c.field), Field: c.field, What: c.path + " is not there",
-				Why: why, Fix: "put it there before gitlab-ctl reconfigure, or write tls.source: acme"})
+				Why: why, Fix: fix})
 		}
 	}
 	return fs
+}
+
+// obtains says whether Omnibus's Let's Encrypt obtains a certificate that is not
+// there. Unless it is told, it does where GitLab's URL is https.
+func (p *plan) obtains(f generator.Facts) bool {
+	if p.resolved != nil {
+		if told, ok := p.resolved.at("letsencrypt", "enable").(bool); ok {
+			return told
+		}
+	}
+	return gitlabURL(f.Spec).Scheme == "https"
 }
 
 type reporter func(severity diag.Severity, code, key, what, why, fix string)
@@ -84,24 +114,21 @@ func secrets(r *Resolved, add reporter) {
 			if n >= 0 {
 				is = fmt.Sprintf("has %d bytes", n)
 			}
-			add(diag.Error, CodeSecret, "gitlab_kas['"+s.key+"']", "gitlab_kas['"+s.key+"'] "+is,
-				fmt.Sprintf("Omnibus ends a reconfigure unless it is the base64 of %d bytes", s.size),
-				fmt.Sprintf("remove it from gitlab.rb and /etc/gitlab/gitlab-secrets.json, and Omnibus makes one; or `openssl rand -base64 %d`", s.size))
+			badSecret("gitlab_kas['"+s.key+"']", is, fmt.Sprint(s.size), add)
 		}
 	}
 }
 
 // pairs looks at TLS of kas's own listeners.
-func pairs(f generator.Facts, r *Resolved, add reporter) {
+func pairs(f generator.Facts, pkg Package, r *Resolved, add reporter) {
 	has := func(key string) bool { return r.text("gitlab_kas", key) != "" }
 	for _, prefix := range []string{"", "internal_api_", "kubernetes_api_", "private_api_"} {
 		if has(prefix+"certificate_file") != has(prefix+"key_file") {
-			add(diag.Error, CodePair, "gitlab_kas['"+prefix+"certificate_file']", "a listener of kas has a certificate or a key, and not both",
-				"kas does not start", "set gitlab_kas['"+prefix+"certificate_file'] and ['"+prefix+"key_file'], or neither")
+			halfPair(prefix, add)
 		}
 	}
 	agents, kubernetes := has("certificate_file"), has("kubernetes_api_certificate_file")
-	_, own := packaged(f.Topology, Package{GRPC: true, Limits: true})
+	_, own := packaged(f.Topology, Package{GRPC: true, Limits: true, Native: pkg.Native})
 	switch {
 	case agents != kubernetes:
 		add(diag.Error, CodePair, "gitlab_kas['kubernetes_api_certificate_file']", "one of kas's listeners for agents and the Kubernetes API has a certificate, and the other none",
@@ -109,40 +136,6 @@ func pairs(f generator.Facts, r *Resolved, add reporter) {
 	case agents && !own:
 		add(diag.Error, CodeKASTLS, "gitlab_kas['certificate_file']", "kas ends TLS itself", "what is rendered before it ends TLS and passes cleartext on, on this machine",
 			"remove gitlab_kas['certificate_file'], ['key_file'] and those of kubernetes_api")
-	}
-}
-
-// neighbours looks for others of GitLab's vhosts on the port that is shared.
-func neighbours(f generator.Facts, pkg Package, r *Resolved, add reporter) {
-	share := f.Spec.LoadBalancer.ShareWithGitLab
-	if !share.Enabled || f.Topology.Front == nil {
-		return
-	}
-	for _, n := range []struct{ url, flat, service string }{
-		{"registry_external_url", "registry_nginx", "registry"},
-		{"pages_external_url", "pages_nginx", "gitlab_pages"},
-	} {
-		address := r.text(n.url)
-		if !strings.HasPrefix(address, "https://") || strings.Contains(strings.TrimPrefix(address, "https://"), ":") {
-			continue // not there, or on another port
-		}
-		key := []string{n.flat, "listen_port"}
-		if pkg.Nested {
-			key = []string{n.service, "nginx", "listen_port"}
-		}
-		if port := fmt.Sprint(r.at(key...)); port != "443" && port != "<nil>" {
-			continue
-		}
-		_, port, err := net.SplitHostPort(share.Address)
-		if err != nil {
-			continue // the spec was checked
-		}
-		fix := "set " + rubyKey(key) + " = " + port
-		if share.ProxyProtocol != spec.ProxyNone {
-			key[len(key)-1] = "proxy_protocol"
-			fix += " and " + rubyKey(key) + " = true"
-		}
-		add(diag.Error, CodeNeighbour, n.url, address+" is on port 443, too", "the TCP balancer takes the port and passes every name but kas's to one address of GitLab's nginx", fix)
 	}
 }
 

@@ -1,6 +1,7 @@
 package omnibus_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -23,20 +24,37 @@ func TestSettingsThatDoNotFit(t *testing.T) {
 		settings, spec string
 		code           string // found; empty: nothing
 	}{
-		"nothing":           {`{"gitlab_kas": {}}`, "topology: A", ""},
-		"good secrets":      {`{"gitlab_kas": {"api_secret_key": "` + secret(32) + `", "websocket_token_secret_key": "` + secret(72) + `"}}`, "topology: A", ""},
-		"short secret":      {`{"gitlab_kas": {"api_secret_key": "` + secret(31) + `"}}`, "topology: A", "KAS5101"},
-		"no base64":         {`{"gitlab_kas": {"private_api_secret_key": "!"}}`, "topology: A", "KAS5101"},
-		"short token":       {`{"gitlab_kas": {"websocket_token_secret_key": "` + secret(32) + `"}}`, "topology: A", "KAS5101"},
-		"no key":            {`{"gitlab_kas": {"private_api_certificate_file": "/c"}}`, "topology: A", "KAS5102"},
-		"one pair of two":   {`{"gitlab_kas": {"certificate_file": "/c", "key_file": "/k"}}`, "topology: packaged", "KAS5102"},
-		"both pairs":        {`{"gitlab_kas": {"certificate_file": "/c", "key_file": "/k", "kubernetes_api_certificate_file": "/c", "kubernetes_api_key_file": "/k"}}`, "topology: A", "KAS5103"},
-		"both, in its own":  {`{"gitlab_kas": {"certificate_file": "/c", "key_file": "/k", "kubernetes_api_certificate_file": "/c", "kubernetes_api_key_file": "/k"}}`, "topology: packaged", ""},
-		"no nginx":          {`{"gitlab": {"nginx": {"enable": false}}}`, "topology: D", "KAS5106"},
-		"registry":          {`{"gitlab": {"registry-external-url": "https://registry.example.com"}}`, "topology: A", "KAS5105"},
-		"registry moved":    {`{"gitlab": {"registry-external-url": "https://registry.example.com"}, "registry_nginx": {"listen_port": 8443}}`, "topology: A", ""},
-		"registry, a port":  {`{"gitlab": {"registry-external-url": "https://registry.example.com:5050"}}`, "topology: A", ""},
-		"more by a command": {`{"gitlab_kas": {"extra_config_command": "/usr/bin/more"}}`, "topology: A", "KAS5108"},
+		"nothing":                     {`{"gitlab_kas": {}}`, "topology: A", ""},
+		"good secrets":                {`{"gitlab_kas": {"api_secret_key": "` + secret(32) + `", "websocket_token_secret_key": "` + secret(72) + `"}}`, "topology: A", ""},
+		"short secret":                {`{"gitlab_kas": {"api_secret_key": "` + secret(31) + `"}}`, "topology: A", "KAS5101"},
+		"no base64":                   {`{"gitlab_kas": {"private_api_secret_key": "!"}}`, "topology: A", "KAS5101"},
+		"short token":                 {`{"gitlab_kas": {"websocket_token_secret_key": "` + secret(32) + `"}}`, "topology: A", "KAS5101"},
+		"http for kubectl":            {`{"external_url": "https://gitlab.example.com", "gitlab_rails": {"gitlab_kas_external_k8s_proxy_url": "http://kas.gitlab.example.com/k8s-proxy/"}}`, "topology: A", "KAS5104"},
+		"derived http":                {`{"external_url": "http://gitlab.example.com", "gitlab_rails": {"gitlab_kas_external_k8s_proxy_url": "http://gitlab.example.com/-/kubernetes-agent/k8s-proxy/"}}`, "topology: A", ""},
+		"grpcs before 19.5":           {`{"external_url": "https://gitlab.example.com", "gitlab_kas_external_url": "grpcs://kas.gitlab.example.com"}`, "topology: packaged", "KAS5120"},
+		"no scheme":                   {`{"external_url": "https://gitlab.example.com", "gitlab_kas_external_url": "kas.gitlab.example.com"}`, "topology: packaged", "KAS5120"},
+		"agents are told":             {`{"external_url": "https://gitlab.example.com", "gitlab_kas_external_url": "grpcs://kas.gitlab.example.com"}`, "topology: A", ""},
+		"no WebSocket":                {`{"external_url": "https://gitlab.example.com", "gitlab_kas_external_url": "wss://kas.gitlab.example.com", "gitlab_kas": {"listen_websocket": false}}`, "topology: packaged", "KAS5121"},
+		"udp":                         {`{"gitlab_kas": {"internal_api_listen_network": "udp"}}`, "topology: A", "KAS5122"},
+		"ftp":                         {`{"external_url": "ftp://gitlab.example.com"}`, "topology: A", "KAS5120"},
+		"no key":                      {`{"gitlab_kas": {"private_api_certificate_file": "/c"}}`, "topology: A", "KAS5102"},
+		"one pair of two":             {`{"gitlab_kas": {"certificate_file": "/c", "key_file": "/k"}}`, "topology: packaged", "KAS5102"},
+		"both pairs":                  {`{"gitlab_kas": {"certificate_file": "/c", "key_file": "/k", "kubernetes_api_certificate_file": "/c", "kubernetes_api_key_file": "/k"}}`, "topology: A", "KAS5103"},
+		"both, in its own":            {`{"gitlab_kas": {"certificate_file": "/c", "key_file": "/k", "kubernetes_api_certificate_file": "/c", "kubernetes_api_key_file": "/k"}}`, "topology: packaged", ""},
+		"no nginx":                    {`{"gitlab": {"nginx": {"enable": false}}}`, "topology: D", "KAS5106"},
+		"registry":                    {`{"gitlab": {"registry-external-url": "https://registry.example.com"}}`, "topology: A", "KAS5105"},
+		"registry moved":              {`{"gitlab": {"registry-external-url": "https://registry.example.com"}, "registry_nginx": {"listen_port": 8443}}`, "topology: A", ""},
+		"registry, a port":            {`{"gitlab": {"registry-external-url": "https://registry.example.com:5050"}}`, "topology: A", ""},
+		"registry, port 443":          {`{"registry_external_url": "https://registry.example.com:443"}`, "topology: A", "KAS5105"},
+		"mattermost":                  {`{"gitlab": {"mattermost-external-url": "https://chat.example.com"}}`, "topology: B", "KAS5105"},
+		"mattermost moved":            {`{"mattermost_external_url": "https://chat.example.com", "mattermost_nginx": {"listen_port": 8443}}`, "topology: B", ""},
+		"mattermost, another address": {`{"mattermost_external_url": "https://chat.example.com"}`, "topology: A\nloadBalancer: {listen: ['192.0.2.1:443']}", ""},
+		"TLS ends before":             {`{"nginx": {"listen_https": false, "listen_port": 80}}`, "topology: A", "KAS5130: GitLab's nginx expects cleartext"},
+		"and nothing is shared":       {`{"nginx": {"listen_https": false, "listen_port": 80}}`, "topology: A\nloadBalancer: {listen: ['192.0.2.1:443']}", ""},
+		"another port":                {`{"external_url": "https://gitlab.example.com:9000"}`, "topology: B", "KAS5011"},
+		"IPv6":                        {`{"nginx": {"listen_addresses": ["*", "[::]"]}}`, "topology: A", "write loadBalancer.listen: ['0.0.0.0:443', '[::]:443'] and"},
+		"IPv6 of both":                {`{"nginx": {"listen_addresses": ["*", "[::]"]}}`, "topology: A\nloadBalancer: {listen: ['0.0.0.0:443', '[::]:443'], shareWithGitLab: {enabled: true}}", ""},
+		"more by a command":           {`{"gitlab_kas": {"extra_config_command": "/usr/bin/more"}}`, "topology: A", "KAS5108"},
 		"chef's own": {`{"name": "n", "default": {"gitlab_kas": {"api_secret_key": "` + secret(32) + `"}}, "normal": {"gitlab_kas": {"api_secret_key": "` + secret(3) + `"}}, "automatic": {}}`,
 			"topology: A", "KAS5101"},
 		"show-config, with a log": {"[2026-11-23T10:00:00] INFO: {started}\n{\"gitlab_kas\": {\"api_secret_key\": \"" + secret(3) + "\"}}\n", "topology: A", "KAS5101"},
@@ -69,7 +87,17 @@ func TestOverruled(t *testing.T) {
 	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
 	rb := omnibustest.Read(t, m.at("etc/gitlab/gitlab.rb"))
 	omnibustest.Write(t, m.at("etc/gitlab/gitlab.rb"), rb+"gitlab_kas['listen_websocket'] = false\ngitlab_rails['gitlab_kas_external_k8s_proxy_url'] = 'http://kas.gitlab.example.com/k8s-proxy/'\n")
+	refused := m.ctl(8, "reconfigure")
+	for _, want := range []string{"KAS5104: gitlab_rails['gitlab_kas_external_k8s_proxy_url'] is an http URL", "nothing was changed"} {
+		if !strings.Contains(refused, want) {
+			t.Errorf("%q is not in %s", want, refused)
+		}
+	}
+	env := m.env
+	m.env = append(env, "KASGEN_SKIP=1")
 	m.ctl(0, "reconfigure")
+	m.env = env
+	m.kasgen(0, "omnibus", "reconfigure", "--hook", "post") // what was left out
 	out := m.kasgen(2, "omnibus", "status")
 	for _, want := range []string{"KAS5107: gitlab_kas['listen_websocket'] is not", "KAS5104", "in effect     no: see below"} {
 		if !strings.Contains(out, want) {
@@ -78,18 +106,26 @@ func TestOverruled(t *testing.T) {
 	}
 }
 
-// TestCertificateAbsent: a certificate that nobody has put there is said, until
-// somebody has.
-func TestCertificateAbsent(t *testing.T) {
+// TestOverruledAroundChef: a line that wins over ours is said before chef runs
+// and after, whether or not anything else has changed.
+func TestOverruledAroundChef(t *testing.T) {
 	t.Parallel()
+	omnibustest.Ruby(t)
 	m := newMachine(t)
-	for _, want := range []bool{true, false} {
-		out := m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
-		for _, name := range []string{"kas.crt", "kas.key"} {
-			if said := strings.Contains(out, "KAS5110: /var/lib/kasgen/tls/"+name+" is not there"); said != want {
-				t.Errorf("said of %s: %t\n%s", name, said, out)
-			}
-			omnibustest.Write(t, m.at("var/lib/kasgen/tls/"+name), "")
+	m.kasgen(0, "omnibus", "install", "-f", m.spec(hostSpec), "--yes", "--binary", m.binary)
+	m.ctl(0, "reconfigure")
+	rb := omnibustest.Read(t, m.at("etc/gitlab/gitlab.rb"))
+	omnibustest.Write(t, m.at("etc/gitlab/gitlab.rb"), rb+"gitlab_kas['listen_websocket'] = false\n")
+	const said = "KAS5107: gitlab_kas['listen_websocket'] is not"
+	for _, hook := range []string{"pre", "post"} {
+		if hook == "post" {
+			env := m.env
+			m.env = append(env, "KASGEN_SKIP=1")
+			m.ctl(0, "reconfigure") // chef alone
+			m.env = env
+		}
+		if out := m.kasgen(0, "omnibus", "reconfigure", "--hook", hook); strings.Count(out, said) != 1 {
+			t.Errorf("in the hook %s it is not said, or not once: %s", hook, out)
 		}
 	}
 }
@@ -190,20 +226,36 @@ func TestUnits(t *testing.T) {
 		"A with ACME": {hostSpec + "tls: {source: acme, acme: {email: me@example.com}}\n", 4},
 		"B":           {strings.Replace(hostSpec, "topology: A", "topology: B", 1), 4},
 		"D with HAProxy and ACME": {strings.Replace(hostSpec, "topology: A", "topology: D\nloadBalancer: {listen: ['192.0.2.2:443']}\ngrpcBalancer: {kind: haproxy, listen: ['192.0.2.1:443']}", 1) +
-			"tls: {source: acme, acme: {email: me@example.com}}\n", 4}, // certificates, front and its socket, target
+			"tls: {source: acme, acme: {email: me@example.com}}\n", 6}, // certificates, front and its socket, target, and what has nginx reload
+		"D": {strings.Replace(hostSpec, "topology: A", "topology: D", 1), 3}, // what has nginx reload, and target
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
+			for _, name := range []string{"kas.crt", "kas.key"} {
+				omnibustest.Write(t, m.at("var/lib/kasgen/tls/"+name), "it is only looked for")
+			}
 			m.kasgen(0, "omnibus", "install", "-f", m.spec(c.spec), "--yes", "--binary", m.binary)
-			units, err := filepath.Glob(m.at("etc/systemd/system/kasgen*.[st]*"))
+			units, err := filepath.Glob(m.at("etc/systemd/system/kasgen*.[pst]*"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var list []string
+			read := t.TempDir()
 			for _, u := range units {
-				if !strings.HasSuffix(u, ".conf") {
-					list = append(list, u)
+				if strings.HasSuffix(u, ".conf") {
+					continue
+				}
+				text, err := os.ReadFile(u)
+				if err != nil {
+					t.Fatal(err)
+				}
+				// Commands have to be there, and GitLab's is in the folder that stands
+				// for the machine.
+				text = bytes.ReplaceAll(text, []byte("=/opt/gitlab/bin/"), []byte("="+m.at("opt/gitlab/bin/")+"/"))
+				list = append(list, filepath.Join(read, filepath.Base(u)))
+				if err := os.WriteFile(list[len(list)-1], text, 0o600); err != nil {
+					t.Fatal(err)
 				}
 			}
 			if len(list) != c.units {

@@ -7,6 +7,7 @@ import (
 	"kasgen/generator/spec"
 	"kasgen/generator/target/nginx"
 	"kasgen/generator/topology"
+	"kasgen/omnibus/importer"
 )
 
 // VhostsFolder is the folder of a bundle that Omnibus's nginx includes.
@@ -31,10 +32,11 @@ func packaged(t topology.Topology, pkg Package) (topology.Site, bool) {
 		}
 	}
 	// What Omnibus's vhost has: gRPC, the Kubernetes API below /k8s-proxy, which
-	// is taken off, and agents over WebSocket everywhere else.
+	// is taken off, and agents over WebSocket everywhere else. Agents by gRPC alone
+	// it has where kas's own URL may say so.
 	for _, r := range site.Routes {
 		switch {
-		case r.Status != 0, r.Refuse:
+		case r.Status != 0 && !pkg.Native, r.Refuse:
 			return topology.Site{}, false
 		case r.Strip && r.Path != "/k8s-proxy" && r.Path != "/k8s-proxy/":
 			return topology.Site{}, false
@@ -68,7 +70,11 @@ func vhosts(f generator.Facts, pkg Package) ([]byte, error) {
 	}
 	if share := f.Spec.LoadBalancer.ShareWithGitLab; share.Enabled && t.Front != nil && share.ProxyProtocol != spec.ProxyNone && w.Redirect == nil {
 		// GitLab's own redirect would expect a PROXY header, too.
-		w.Redirect = &topology.Redirect{Listen: []string{"0.0.0.0:80"}, Hosts: []string{gitlabHost(f.Spec), f.Spec.Names.KAS}, Challenge: f.Spec.StateDir + "/acme"}
+		listen := []string{"0.0.0.0:80"}
+		if slices.ContainsFunc(f.Spec.LoadBalancer.Listen, six) {
+			listen = append(listen, "[::]:80") // as the balancer, so that its clients find it
+		}
+		w.Redirect = &topology.Redirect{Listen: listen, Hosts: []string{gitlabHost(f.Spec), f.Spec.Names.KAS}, Challenge: f.Spec.StateDir + "/acme"}
 		if t.Names.GRPC != nil {
 			w.Redirect.Hosts = append(w.Redirect.Hosts, t.Names.GRPC.Name)
 		}
@@ -81,5 +87,5 @@ func vhosts(f generator.Facts, pkg Package) ([]byte, error) {
 	}
 	t.Web = &w
 	return nginx.Include(t, nginx.Guest{Prefix: "kasgen_", Log: "/var/log/gitlab/nginx/kasgen_access.log", LogFormat: "gitlab_access",
-		Challenges: "/var/opt/gitlab/nginx/www"})
+		Challenges: "/var/opt/gitlab/nginx/www", Ciphers: importer.CipherSuites})
 }

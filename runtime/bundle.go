@@ -56,6 +56,7 @@ type front interface {
 	limited
 	Binds() []string
 	Files() []string
+	AnyOf(names []string)
 	Pairs() []certs.Served
 }
 
@@ -146,6 +147,7 @@ func Read(dir string, role Role, registry ...Registry) (*Bundle, error) {
 		return b, err
 	}
 	b.bound()
+	b.named()
 	return b, b.complete(role)
 }
 
@@ -162,6 +164,16 @@ func (b *Bundle) bound() {
 		if n != nil {
 			n.Bound(limit)
 		}
+	}
+}
+
+// named says which names certificates have to be for where a file does not.
+func (b *Bundle) named() {
+	for _, f := range b.fronts() {
+		f.AnyOf(b.names())
+	}
+	if b.edge != nil {
+		b.edge.AnyOf(b.names())
 	}
 }
 

@@ -89,23 +89,22 @@ func (b *Bundle) certificates(ctx context.Context, moved string) []certs.Status 
 // obtained, in the order of their files.
 func (b *Bundle) served() []certs.Served {
 	var all []certs.Served
-	add := func(pairs []certs.Served, anyOf []string) {
+	add := func(pairs []certs.Served) {
 		for _, p := range pairs {
-			p.AnyOf = anyOf
 			all = certs.Add(all, p)
 		}
 	}
 	for _, f := range b.fronts() {
-		add(f.Pairs(), b.names())
+		add(f.Pairs())
 	}
 	if b.edge != nil {
-		add(b.edge.Pairs(), b.names())
+		add(b.edge.Pairs())
 	}
 	if b.kas != nil {
-		add(b.kas.Pairs(), nil)
+		add(b.kas.Pairs())
 	}
 	if b.certs != nil {
-		add(b.certs.Pairs(), nil)
+		add(b.certs.Pairs())
 	}
 	slices.SortStableFunc(all, func(a, b certs.Served) int { return cmp.Compare(a.Certificate, b.Certificate) })
 	return all

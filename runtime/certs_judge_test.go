@@ -69,7 +69,22 @@ func (s *street) command() {
 		t.Errorf("the status knows nothing of a CA: %s", out)
 	}
 	_, out, _ = kasgen(t, "certs", "status", s.dir, "--state", s.state)
-	t.Logf("kasgen certs status\n%s", out)
+	rows := strings.Split(out, "\n")
+	for _, c := range status.Certificates {
+		row := slices.IndexFunc(rows, func(row string) bool { return strings.HasPrefix(row, c.ID+" ") })
+		if row < 0 || !strings.HasSuffix(rows[0], "RENEWAL") {
+			t.Errorf("no row of %s, or no column of its renewal:\n%s", c.ID, out)
+			continue
+		}
+		fields := strings.Fields(rows[row])
+		want := "-"
+		if !c.Renewal.IsZero() {
+			want = c.Renewal.UTC().Format(time.RFC3339)
+		}
+		if got := fields[len(fields)-1]; got != want || c.Source == "acme" && got == "-" {
+			t.Errorf("the renewal of %s is given as %s, want %s:\n%s", c.ID, got, want, out)
+		}
+	}
 	to := filepath.Join(t.TempDir(), "out")
 	for _, want := range []string{"written", "as it was"} {
 		if code, out, errs = kasgen(t, "certs", "export", s.dir, to, "--state", s.state); code != cli.Done || !strings.Contains(out, want) {

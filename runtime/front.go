@@ -85,9 +85,6 @@ type nativeFiles struct {
 
 func (b *Bundle) nativeFiles(f front) nativeFiles {
 	n := nativeFiles{paths: f.Files(), pairs: f.Pairs(), drain: nativeDrain}
-	for i := range n.pairs {
-		n.pairs[i].AnyOf = b.names()
-	}
 	if limit, known := b.drain(); known && len(n.pairs) > 0 {
 		n.drain = limit // their own files have no limit then
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,53 +23,95 @@ type watchedFiles struct {
 	mu   sync.Mutex
 	seen [sha256.Size]byte // with which the program started or was reloaded
 
-	faults   sync.Mutex // of the rest
-	failures int        // reloads that were refused
-	failure  string     // of the last one
+	told     sync.Mutex        // of the rest
+	loaded   []certs.Status    // of what the program has read
+	bad      [sha256.Size]byte // content that was refused last
+	failures int               // contents that were refused
+	failure  string            // of the last reload
 }
 
 func watchFiles(h *host.Host, files nativeFiles) *watchedFiles {
 	w := &watchedFiles{host: h, paths: files.paths, pairs: files.pairs}
-	w.seen = w.sum()
+	now := w.read()
+	w.seen = now.sum
+	w.took(now)
 	return w
 }
 
-func (w *watchedFiles) sum() [sha256.Size]byte {
+// content is what the files hold at one moment.
+type content struct {
+	files map[string]file
+	sum   [sha256.Size]byte
+}
+
+type file struct {
+	data []byte
+	err  error
+}
+
+func (w *watchedFiles) read() content {
+	c := content{files: map[string]file{}}
 	h := sha256.New()
 	for _, path := range w.paths {
 		data, err := w.host.ReadFile(path)
+		c.files[path] = file{data, err}
 		if err != nil {
 			data = []byte(err.Error())
 		}
 		fmt.Fprintf(h, "%d ", len(data))
 		h.Write(data)
 	}
-	return [sha256.Size]byte(h.Sum(nil))
+	c.sum = [sha256.Size]byte(h.Sum(nil))
+	return c
 }
 
-// refused notes how a reload ended.
-func (w *watchedFiles) refused(err error) {
-	w.faults.Lock()
-	defer w.faults.Unlock()
-	w.failure = ""
-	if err != nil {
-		w.failures++
-		w.failure = err.Error()
-	}
-}
-
-// Status is of every certificate that the program shows to clients, as it lies
-// there now, and of what went wrong when the program should have read it.
-func (f *nativeFront) Status() []certs.Status {
-	w := f.files
-	w.faults.Lock()
-	failures, failure := w.failures, w.failure
-	w.faults.Unlock()
+// took notes what the program has read. From then on that is what is told of,
+// and not what lies on disk, which it may have refused.
+func (w *watchedFiles) took(c content) {
 	var all []certs.Status
 	for _, p := range w.pairs {
-		s := p.Inspect(w.host.ReadFile)
-		s.Failures, s.Error = failures, cmp.Or(s.Error, failure)
-		all = append(all, s)
+		all = append(all, p.Inspect(func(path string) ([]byte, error) {
+			if f, ok := c.files[path]; ok {
+				return f.data, f.err
+			}
+			return w.host.ReadFile(path)
+		}))
+	}
+	w.told.Lock()
+	defer w.told.Unlock()
+	w.loaded, w.bad, w.failure = all, [sha256.Size]byte{}, ""
+}
+
+// refused notes that the program did not take the content. It is news once: the
+// next look, at the same content, finds the same.
+func (w *watchedFiles) refused(sum [sha256.Size]byte, err error) (news bool) {
+	w.told.Lock()
+	defer w.told.Unlock()
+	w.failure = err.Error()
+	if sum == w.bad {
+		return false
+	}
+	w.bad = sum
+	w.failures++
+	return true
+}
+
+// settled forgets a refusal, since the files hold again what the program has.
+func (w *watchedFiles) settled() {
+	w.told.Lock()
+	defer w.told.Unlock()
+	w.bad, w.failure = [sha256.Size]byte{}, ""
+}
+
+// Status is of every certificate that the program shows to clients, as it has
+// read it, and of what went wrong when it should have read another.
+func (f *nativeFront) Status() []certs.Status {
+	w := f.files
+	w.told.Lock()
+	defer w.told.Unlock()
+	all := slices.Clone(w.loaded)
+	for i := range all {
+		all[i].Failures, all[i].Error = w.failures, cmp.Or(all[i].Error, w.failure)
 	}
 	return all
 }
@@ -77,22 +120,23 @@ func (f *nativeFront) Status() []certs.Status {
 // have changed; it judges them first, so that a pair that is half written costs
 // nothing but another look.
 func (f *nativeFront) Refresh(ctx context.Context) error {
-	f.files.mu.Lock()
-	defer f.files.mu.Unlock()
-	now := f.files.sum()
-	if now == f.files.seen {
-		f.files.refused(nil)
+	w := f.files
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.read()
+	if now.sum == w.seen {
+		w.settled()
 		return nil
 	}
-	err := f.process.Reload(ctx)
-	if ctx.Err() == nil {
-		f.files.refused(err)
-	}
-	if err != nil {
+	if err := f.process.Reload(ctx); err != nil {
+		if ctx.Err() == nil && w.refused(now.sum, err) {
+			w.host.Log.Error("a certificate on disk has changed and does not work; the one in use stays", "error", err)
+		}
 		return err
 	}
-	f.files.seen = now
-	f.files.host.Log.Info("certificates have changed; the program reads them again, and streams go on", "files", f.files.paths)
+	w.seen = now.sum
+	w.took(now)
+	w.host.Log.Info("certificates have changed; the program reads them again, and streams go on", "files", w.paths)
 	return nil
 }
 
@@ -105,9 +149,7 @@ func (f *nativeFront) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := f.Refresh(ctx); err != nil && ctx.Err() == nil {
-				f.files.host.Log.Error("a certificate on disk has changed and does not work; the one in use stays", "error", err)
-			}
+			_ = f.Refresh(ctx) // it has said what there is to say
 		}
 	}
 }

@@ -108,4 +108,20 @@ func TestObservability(t *testing.T) {
 	if !failed {
 		t.Errorf("no failure in\n%s", metrics)
 	}
+	// One that works and is for another name is in use, and told of; the series
+	// of the name that it ought to be for stay.
+	(&world{t: t, state: moved}).lasting("tls/kas", "other.example.com", 60)
+	code, body := 0, ""
+	for deadline := time.Now().Add(40 * time.Second); !strings.Contains(body, "KAS3306") && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		code, body = ask("/readiness")
+	}
+	if code != http.StatusOK || !strings.Contains(body, "is for other.example.com and not for kas.example.com") {
+		t.Errorf("with a certificate for another name: %d %q", code, body)
+	}
+	_, metrics = ask("/metrics")
+	for _, want := range []string{`ready{name="kas.example.com",source="files"} 0`, `ready{name="other.example.com",source="files"} 1`} {
+		if !strings.Contains(metrics, "kasgen_certificate_"+want) {
+			t.Errorf("no %s in\n%s", want, metrics)
+		}
+	}
 }

@@ -21,6 +21,7 @@ func (c *checker) advice() {
 	c.ownCache()
 	c.where()
 	c.otherRegistry()
+	c.ownTickets()
 }
 
 // cookies warns where the Kubernetes dashboard in GitLab cannot work: browsers

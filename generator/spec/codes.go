@@ -67,6 +67,7 @@ const (
 	CodeOwnCache      = "KAS1708"
 	CodeEmbeddedRedis = "KAS1709"
 	CodeAsked         = "KAS1710"
+	CodeOwnTickets    = "KAS1711"
 )
 
 // KAS18xx for suppressions.

@@ -52,6 +52,17 @@ func (c *checker) edgeEnds() {
 	}
 }
 
+// ownTickets warns where clients of one name resume sessions with any node, and
+// those of the other do not.
+func (c *checker) ownTickets() {
+	if c.spec.TLS.SessionTickets == nil || !c.spec.edgeEndsTLS() || !c.spec.grpcEndsTLS() {
+		return
+	}
+	c.warn(CodeOwnTickets, "tls.sessionTickets", fmt.Sprintf("tls.sessionTickets is set, and %s ends TLS of %s", c.spec.GRPCBalancer.Kind, c.spec.Names.GRPC),
+		"only the edge makes its keys of that file: a gRPC agent that comes to another node, or after a restart, does a full handshake",
+		"suppress this where that is good enough, as it is for agents that stay connected; or have topology A, where the edge ends TLS of both")
+}
+
 // edgeEndsTLS says whether there is an edge that clients speak TLS with, or the
 // balancer that has ended theirs.
 func (s *Spec) edgeEndsTLS() bool {

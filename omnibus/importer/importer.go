@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"kasgen/internal/nginxconf"
 )
 
 // Settings looks up a resolved setting by the keys of gitlab.rb that lead to
@@ -21,6 +23,8 @@ type Lost struct {
 	Key string `json:"key"` // of gitlab.rb
 	Why string `json:"why"`
 	Fix string `json:"fix"` // what to write or to do instead
+	// Warning: what clients meet, or who gets through, may be another than before.
+	Warning bool `json:"warning"`
 }
 
 // Description is what came of it.
@@ -53,11 +57,16 @@ type reading struct {
 	get Settings
 	d   Description
 	own string // kas's own name; empty: it is on GitLab's
+	// letsEncrypt says that Omnibus obtains its certificate.
+	letsEncrypt bool
+	// custom is kas's vhost where it is somebody's own and not Omnibus's, and grpc
+	// one for agents by gRPC alone; nil: there is none.
+	custom, grpc *vhost
 }
 
-// Describe says what the settings are. An error is of an instance of which
-// there is nothing to say.
-func Describe(get Settings) (Description, error) {
+// Describe says what the settings are; files is where nginx's are that they name.
+// An error is of an instance of which there is nothing to say.
+func Describe(get Settings, files nginxconf.Source) (Description, error) {
 	r := &reading{get: get}
 	external, key := r.text("external_url"), "external_url"
 	if external == "" {
@@ -78,11 +87,38 @@ func Describe(get Settings) (Description, error) {
 	r.add("topology", "packaged", "Omnibus's own nginx stands before kas")
 	r.gitlab(gitlab, key)
 	r.name(gitlab)
+	r.second(files)
 	r.kas()
-	r.certificate(gitlab.Hostname())
-	r.nginx()
+	if r.custom == nil {
+		r.certificate(gitlab.Hostname())
+		r.protocols()
+		r.nginx()
+		r.redirect()
+		r.frontKeys()
+	} else {
+		r.front(r.custom)
+		if path := strings.TrimSuffix(r.custom.kubernetes.path, "/"); path != "/k8s-proxy" {
+			r.add("kas.pathPrefix", path, place(r.custom.server.Name))
+		}
+	}
+	r.agree()
 	r.unkept()
+	r.d.sort()
 	return r.d, nil
+}
+
+// sort has warnings first.
+func (d *Description) sort() {
+	slices.SortStableFunc(d.Lost, func(a, b Lost) int {
+		switch {
+		case a.Warning == b.Warning:
+			return 0
+		case a.Warning:
+			return -1
+		default:
+			return 1
+		}
+	})
 }
 
 func (r *reading) add(path string, value any, why string) {
@@ -90,7 +126,7 @@ func (r *reading) add(path string, value any, why string) {
 }
 
 func (r *reading) lose(why, fix string, key ...string) {
-	r.d.Lost = append(r.d.Lost, Lost{Name(key...), why, fix})
+	r.d.Lost = append(r.d.Lost, Lost{Key: Name(key...), Why: why, Fix: fix})
 }
 
 // Name is a setting as gitlab.rb writes it.
@@ -113,6 +149,9 @@ func (r *reading) vhost(name string) (any, []string) {
 		if v := r.get(key...); v != nil {
 			return v, key
 		}
+	}
+	if r.get("gitlab_kas_nginx") != nil {
+		return nil, []string{"gitlab_kas_nginx", name}
 	}
 	return nil, []string{"gitlab_kas", "nginx", name}
 }
@@ -137,7 +176,7 @@ func (r *reading) name(gitlab *url.URL) {
 	kas, err := url.Parse(r.text(key)) // Describe has looked at it
 	if host, at := r.vhost("host"); r.text(key) == "" && host != nil {
 		if on, _ := r.vhost("enable"); on == true {
-			r.own = fmt.Sprint(host)
+			r.own, _, _ = strings.Cut(text(host), " ")
 			r.add("names.kas", r.own, Name(at...))
 			return
 		}
@@ -205,6 +244,7 @@ func (r *reading) certificate(gitlab string) {
 	// Let's Encrypt's for GitLab's name has kas's name in it, and is renewed.
 	if on, _ := r.get("letsencrypt", "enable").(bool); on && (certificate == "" || certificate == usualTLS+gitlab+".crt") {
 		r.add("tls.source", "omnibus", Name("letsencrypt", "enable"))
+		r.letsEncrypt = true
 		return
 	}
 	if certificate == "" {

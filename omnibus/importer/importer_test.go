@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +38,7 @@ func TestDescribe(t *testing.T) {
 			if err := json.Unmarshal(archive.Files[0].Data, &tree); err != nil {
 				t.Fatal(err)
 			}
-			d, err := Describe(lookup(tree))
+			d, err := Describe(lookup(tree), onDisk(archive))
 			described(t, path, archive, d, err)
 		})
 	}
@@ -47,7 +48,12 @@ func TestDescribe(t *testing.T) {
 // archive.
 func described(t *testing.T, path string, archive *txtar.Archive, d Description, err error) {
 	t.Helper()
-	got := []txtar.File{archive.Files[0]}
+	var got []txtar.File
+	for i, f := range archive.Files {
+		if i == 0 || strings.HasPrefix(f.Name, "/") {
+			got = append(got, f)
+		}
+	}
 	if err != nil {
 		got = append(got, txtar.File{Name: "error", Data: []byte(err.Error() + "\n")})
 	} else {
@@ -61,6 +67,9 @@ func described(t *testing.T, path string, archive *txtar.Archive, d Description,
 		}
 		var lost strings.Builder
 		for _, l := range d.Lost {
+			if l.Warning {
+				lost.WriteString("warning: ")
+			}
 			fmt.Fprintf(&lost, "%s: %s\n  fix: %s\n", l.Key, l.Why, l.Fix)
 		}
 		got = append(got, txtar.File{Name: "kasgen.yaml", Data: text}, txtar.File{Name: "lost", Data: []byte(lost.String())})
@@ -97,6 +106,31 @@ func TestDescribeVhost(t *testing.T) {
 			d, err := DescribeVhost(f, strings.TrimSpace(string(archive.Comment)))
 			described(t, path, archive, d, err)
 		})
+	}
+}
+
+// onDisk are those of nginx's in an archive.
+func onDisk(a *txtar.Archive) nginxconf.Source {
+	return nginxconf.Source{
+		ReadFile: func(path string) ([]byte, error) {
+			for _, f := range a.Files {
+				if f.Name == path {
+					return f.Data, nil
+				}
+			}
+			return nil, fs.ErrNotExist
+		},
+		Glob: func(pattern string) ([]string, error) {
+			var found []string
+			for _, f := range a.Files {
+				if ok, err := filepath.Match(pattern, f.Name); err != nil {
+					return nil, err
+				} else if ok {
+					found = append(found, f.Name)
+				}
+			}
+			return found, nil
+		},
 	}
 }
 

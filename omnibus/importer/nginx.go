@@ -40,7 +40,7 @@ func (r *reading) nginx() {
 	if on, key := r.vhost("proxy_protocol"); on == true {
 		r.add("loadBalancer.acceptProxyProtocol", "v2", Name(key...))
 	}
-	if trusted, key := r.vhost("real_ip_trusted_addresses"); len(texts(trusted)) > 0 {
+	if trusted, key := r.vhost("real_ip_trusted_addresses"); len(texts(trusted)) > 0 && r.behind() {
 		r.add("loadBalancer.realIPFrom", texts(trusted), Name(key...))
 	}
 	for _, l := range []struct{ name, usual string }{
@@ -52,6 +52,47 @@ func (r *reading) nginx() {
 	}
 }
 
+// protocols are the versions of TLS, of which kasgen.yaml has the oldest.
+func (r *reading) protocols() {
+	v, key := r.vhost("ssl_protocols")
+	versions := strings.Fields(text(v))
+	slices.Sort(versions)
+	switch versions = slices.Compact(versions); {
+	case len(versions) == 0, r.own == "", slices.Equal(versions, []string{"TLSv1.2", "TLSv1.3"}):
+	case slices.Equal(versions, []string{"TLSv1.3"}):
+		r.add("tls.minVersion", "1.3", Name(key...))
+	default:
+		r.told(true, "kasgen's own vhost has TLSv1.2 and TLSv1.3, or the latter alone", "nothing where the vhost stays Omnibus's: packaged, from 18.11 on; else tls.minVersion is all there is", key...)
+	}
+}
+
+// redirect is what becomes of kas's name on port 80. By itself Omnibus has no
+// vhost for it there, and kasgen has one.
+func (r *reading) redirect() {
+	https, _ := r.vhost("listen_https")
+	if r.own == "" || https == false || strings.HasPrefix(r.text("gitlab_kas_external_url"), "ws://") {
+		return
+	}
+	on, key := r.vhost("redirect_http_to_https")
+	port, portKey := r.vhost("redirect_http_to_https_port")
+	switch {
+	case on != true && r.letsEncrypt:
+		// The CA asks there, and kasgen's vhost answers from where Omnibus puts it.
+	case on != true:
+		r.add("http.listen", []string{}, Name(key...)+" is not set: port 80 stays GitLab's")
+	case !holds(port, []string{"80"}):
+		r.add("http.listen", []string{"0.0.0.0:" + text(port)}, Name(portKey...))
+	}
+}
+
+// behind says whether something before nginx states clients' addresses in a way
+// that kasgen.yaml has.
+func (r *reading) behind() bool {
+	https, _ := r.vhost("listen_https")
+	proxy, _ := r.vhost("proxy_protocol")
+	return https == false || proxy == true
+}
+
 // unkept are settings that change what is served and that kasgen.yaml has no
 // field for.
 func (r *reading) unkept() {
@@ -61,8 +102,6 @@ func (r *reading) unkept() {
 		why, fix string
 	}{
 		{[]string{"nginx", "custom_nginx_config"}, "text for nginx is nobody's but yours", "nothing: kasgen.rb puts its own lines below it"},
-		{[]string{"gitlab_kas", "nginx", "custom_gitlab_server_config"}, "text for nginx is nobody's but yours", "nothing where the vhost stays Omnibus's; else move it into a file of your own vhost"},
-		{[]string{"gitlab_kas_nginx", "custom_gitlab_server_config"}, "text for nginx is nobody's but yours", "nothing where the vhost stays Omnibus's; else move it into a file of your own vhost"},
 		{[]string{"gitlab_kas", "extra_config_command"}, "what a command prints cannot be read here", stays},
 		{[]string{"gitlab_kas", "certificate_file"}, "kasgen's kas takes cleartext from this machine only", "remove it with key_file once the edge or nginx ends TLS; kubernetes_api_certificate_file with it"},
 		{[]string{"gitlab_kas", "kubernetes_api_certificate_file"}, "kasgen's kas takes cleartext from this machine only", "remove it, with its key"},
@@ -71,6 +110,9 @@ func (r *reading) unkept() {
 		{[]string{"gitlab_kas", "sentry_dsn"}, "Sentry is Omnibus's own affair where it writes kas's file", stays},
 		{[]string{"gitlab_kas", "workspaces", "enabled"}, "workspaces have hosts of their own, of which kasgen knows nothing", stays},
 	} {
+		if r.grpc != nil && k.key[0] == "nginx" {
+			continue // told already
+		}
 		if v := r.get(k.key...); v != nil && v != "" && v != false {
 			r.lose(k.why, k.fix, k.key...)
 		}
@@ -87,6 +129,9 @@ func (r *reading) unkept() {
 			r.lose("GitLab's own vhost expects a PROXY header, and what shares its address and port does too", "set loadBalancer.acceptProxyProtocol: v2, where kas's vhost listens at the same address", "nginx", "proxy_protocol")
 		}
 	}
+	if v, key := r.vhost("custom_gitlab_server_config"); !holds(v, nil) {
+		r.told(true, "text for nginx is nobody's but yours, and kasgen's own vhost has nothing of it", stay, key...)
+	}
 	r.advertised()
 }
 
@@ -94,8 +139,15 @@ func (r *reading) unkept() {
 // own says otherwise than kas's name would.
 func (r *reading) advertised() {
 	advertised, kas := r.text("gitlab_rails", "gitlab_kas_external_url"), r.text("gitlab_kas_external_url")
-	if advertised != "" && kas != "" && advertised != kas {
-		r.lose(fmt.Sprintf("agents are told %s, and kas's vhost is for %s: kasgen makes one of the two", advertised, kas),
+	switch {
+	case advertised == "" || kas == "" || strings.TrimSuffix(advertised, "/") == strings.TrimSuffix(kas, "/"):
+	case r.field("topology") == "D":
+		if r.field("agents.websocket") == nil {
+			r.told(true, fmt.Sprintf("agents are told %s, and kasgen.rb tells new ones wss://%s/ as long as WebSocket is served", advertised, r.own),
+				"write agents.websocket: remove once no agent uses it; agents that are there keep what they were told", "gitlab_rails", "gitlab_kas_external_url")
+		}
+	default:
+		r.told(true, fmt.Sprintf("agents are told %s, kas's vhost is for %s, and none of nginx's was seen for the former: kasgen.rb tells them the latter", advertised, kas),
 			"look at topology B or D, whose second name is names.grpc", "gitlab_rails", "gitlab_kas_external_url")
 	}
 	if told := r.text("gitlab_rails", "gitlab_kas_external_url"); told != "" && kas == "" && hostOf(told) != hostOf(r.text("external_url")) {
@@ -128,7 +180,7 @@ func port(address string) string {
 func number(v any) string {
 	switch v.(type) {
 	case string, float64, int:
-		return fmt.Sprint(v)
+		return text(v)
 	}
 	return ""
 }

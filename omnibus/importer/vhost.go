@@ -18,6 +18,7 @@ type vhost struct {
 	below                    bool // agents are below a path: the vhost is GitLab's
 	listen, trusted          []string
 	certificate, key         string
+	protocols                []string // of TLS; none: nginx's own
 	agents, kubernetes, grpc *way
 }
 
@@ -69,6 +70,7 @@ func DescribeVhost(f *nginxconf.File, gitlab string) (Description, error) {
 	if kas.name != external.Hostname() {
 		r.front(kas)
 	}
+	r.d.sort()
 	return r.d, nil
 }
 
@@ -117,6 +119,12 @@ func (r *reading) server(d *nginxconf.Directive, upstreams map[string]*nginxconf
 			v.key = args[0]
 		case name == "set_real_ip_from" && len(args) == 1:
 			v.trusted = append(v.trusted, args[0])
+		case name == "ssl_protocols":
+			v.protocols = args
+			slices.Sort(v.protocols)
+			if last := len(args) - 1; !slices.Equal(v.protocols, []string{"TLSv1.2", "TLSv1.3"}) && (last != 0 || args[0] != "TLSv1.3") {
+				r.warnAt(true, c.Name, "ssl_protocols "+strings.Join(args, " "), "kasgen's own vhost has TLSv1.2 and TLSv1.3, or the latter alone", "tls.minVersion is all there is")
+			}
 		case name == "location" && c.Block != nil && len(args) > 0:
 			r.location(v, c, upstreams)
 		default:
@@ -220,54 +228,6 @@ func (r *reading) ways(kas, grpc *vhost) {
 		r.loseAt(kas.server.Name, "server "+kas.name, "it passes no gRPC, and kasgen's does", "nothing: agents by WebSocket stay as they are")
 	}
 }
-
-// front is how clients reach the vhost.
-func (r *reading) front(v *vhost) {
-	if at := v.listen; len(at) > 0 && !slices.Equal(at, []string{"0.0.0.0:443"}) {
-		r.add("loadBalancer.listen", at, place(v.server.Name))
-	}
-	if !v.tls {
-		r.add("loadBalancer.kind", "external-http", "no listen says ssl: TLS ends before this machine")
-		r.add("loadBalancer.tls", "terminate", "no listen says ssl")
-	}
-	if v.proxyProtocol {
-		r.add("loadBalancer.acceptProxyProtocol", "v2", "proxy_protocol")
-	}
-	if len(v.trusted) > 0 {
-		r.add("loadBalancer.realIPFrom", v.trusted, "set_real_ip_from")
-	}
-	if v.certificate != "" {
-		r.add("tls.certificateFile", v.certificate, "ssl_certificate")
-		if v.key != "" {
-			r.add("tls.keyFile", v.key, "ssl_certificate_key")
-		}
-	}
-}
-
-// unsaid tells of a directive that kasgen's vhosts do not write.
-func (r *reading) unsaid(d *nginxconf.Directive) {
-	name := d.Name.Value
-	text := strings.Join(append([]string{name}, d.Values()...), " ")
-	for _, prefix := range []string{"proxy_", "grpc_", "client_", "ssl_", "http2", "keepalive_", "gzip", "real_ip_", "send_timeout", "server_tokens", "access_log", "error_log",
-		"error_page", "disable_symlinks", "root", "return", "add_header Strict-Transport-Security"} {
-		if strings.HasPrefix(text, prefix) {
-			if limit := strings.Join(d.Values(), " "); (name == "proxy_read_timeout" || name == "grpc_read_timeout") && !slices.Contains([]string{"2h", "120m", "7200", "7200s"}, limit) {
-				r.loseAt(d.Name, text, "kasgen has one limit for silence, which is 2 h and stands in every direction", "set timeouts.idle if that is not to be")
-			}
-			return // kasgen's has its own
-		}
-	}
-	r.loseAt(d.Name, text, "kasgen's vhost does not say it", "keep it in a vhost of your own, or in custom_gitlab_server_config where the vhost stays Omnibus's")
-}
-
-func (r *reading) loseAt(at nginxconf.Word, what, why, fix string) {
-	l := Lost{place(at) + ": " + what, why, fix}
-	if !slices.Contains(r.d.Lost, l) { // two servers may share an upstream
-		r.d.Lost = append(r.d.Lost, l)
-	}
-}
-
-func place(w nginxconf.Word) string { return fmt.Sprintf("%s:%d", w.Pos.File, w.Pos.Line) }
 
 // listening is an address of listen as kasgen.yaml has it.
 func listening(text string) string {

@@ -9,10 +9,12 @@
 package ledger
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"kasgen/runtime/certs/atomicfile"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,6 +26,7 @@ type Change struct {
 	Path   string // absolute
 	Data   []byte
 	Mode   fs.FileMode // of a new file; one that is there keeps its own
+	Folder fs.FileMode // of folders that are missing above it; 0: 0755
 	Remove bool
 }
 
@@ -153,7 +156,9 @@ func (l Ledger) Apply(changes []Change) error {
 			if !r.Was {
 				r.Mode, r.UID, r.GID = c.Mode, -1, -1
 			}
-			err = l.place(r, c.Data)
+			if err = atomicfile.MkdirAll(filepath.Dir(c.Path), cmp.Or(c.Folder, 0o755)); err == nil {
+				err = l.place(r, c.Data)
+			}
 		}
 		if err != nil {
 			return err
@@ -277,8 +282,13 @@ func (l Ledger) place(r record, data []byte) error {
 	if err := l.write(tmp, data, r.Mode); err != nil {
 		return err
 	}
-	if r.UID >= 0 && os.Geteuid() == 0 {
-		if err := os.Lchown(tmp, r.UID, r.GID); err != nil {
+	// A new file belongs to who owns its folder.
+	own := atomicfile.Inherit
+	if r.UID >= 0 {
+		own = func(tmp string) error { return os.Lchown(tmp, r.UID, r.GID) }
+	}
+	if os.Geteuid() == 0 {
+		if err := own(tmp); err != nil {
 			return err
 		}
 	}

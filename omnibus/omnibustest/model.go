@@ -10,6 +10,7 @@ import (
 	"text/template"
 
 	"kasgen/omnibus"
+	"kasgen/omnibus/importer"
 )
 
 //go:embed model
@@ -59,11 +60,32 @@ func Model(t testing.TB, root, version, resolved string) {
 		"real_ip_trusted_addresses": []string{}, "redirect_http_to_https": true, "custom_gitlab_server_config": "", "agent": kas["listen_address"], "api": kas["kubernetes_api_listen_address"],
 		"GRPC": m.pkg.GRPC, "HTTP2": m.pkg.HTTP2Directive}))
 	if own["enable"] == true {
-		m.write(kasVhost, "gitlab-kas.conf", with(own, map[string]any{"listen_addresses": []string{"*"}, "port": 443, "proxy_protocol": false,
-			"real_ip_trusted_addresses": []string{}, "custom_gitlab_server_config": "", "GRPC": m.pkg.GRPC, "HTTP2": m.pkg.HTTP2Directive, "agent": kas["listen_address"], "api": kas["kubernetes_api_listen_address"],
-			"ssl_certificate": fmt.Sprintf("/etc/gitlab/ssl/%v.crt", own["host"]), "ssl_certificate_key": fmt.Sprintf("/etc/gitlab/ssl/%v.key", own["host"]), "ssl_protocols": "TLSv1.2 TLSv1.3", "real_ip_header": "", "real_ip_recursive": "",
-			"k8s_proxy_connect_timeout": "5", "k8s_proxy_send_timeout": "60", "k8s_proxy_read_timeout": usualRead(m.pkg)}))
+		m.write(kasVhost, "gitlab-kas.conf", with(own, usualVhost(m.pkg, own, kas)))
 	}
+}
+
+// usualVhost is what kas's vhost is told unless gitlab.rb says otherwise.
+func usualVhost(pkg omnibus.Package, own, kas map[string]any) map[string]any {
+	headers := map[string]any{"Host": "$http_host", "Upgrade": "$http_upgrade", "Connection": "$connection_upgrade", "X-Real-IP": "$remote_addr",
+		"X-Forwarded-For": "$remote_addr", "X-Forwarded-Proto": "$scheme", "X-Forwarded-Scheme": "$scheme", "X-Scheme": "$scheme", "X-Original-Forwarded-For": "$http_x_forwarded_for"}
+	if own["https"] == true {
+		headers["X-Forwarded-Ssl"] = "on"
+	}
+	mine, _ := own["proxy_set_headers"].(map[string]any)
+	for name, value := range mine {
+		if headers[name] = value; value == nil {
+			delete(headers, name)
+		}
+	}
+	return map[string]any{"listen_addresses": []string{"*"}, "port": 443, "proxy_protocol": false, "http2_enabled": true,
+		"redirect_http_to_https": false, "redirect_http_to_https_port": 80,
+		"real_ip_trusted_addresses": []string{}, "real_ip_header": "", "real_ip_recursive": "", "custom_gitlab_server_config": "",
+		"GRPC": pkg.GRPC, "HTTP2": pkg.HTTP2Directive, "agent": kas["listen_address"], "api": kas["kubernetes_api_listen_address"], "headers": headers,
+		"ssl_certificate": fmt.Sprintf("/etc/gitlab/ssl/%v.crt", own["host"]), "ssl_certificate_key": fmt.Sprintf("/etc/gitlab/ssl/%v.key", own["host"]),
+		"ssl_client_certificate": "", "ssl_verify_client": "", "ssl_verify_depth": "1", "ssl_ciphers": importer.CipherSuites, "ssl_protocols": "TLSv1.2 TLSv1.3",
+		"ssl_prefer_server_ciphers": "off", "ssl_ecdh_curve": "", "ssl_session_cache": "shared:SSL:10m", "ssl_session_timeout": "1d", "ssl_session_tickets": "off",
+		"hsts_max_age": 63072000, "hsts_include_subdomains": false, "proxy_custom_buffer_size": "", "error_log_level": "error",
+		"k8s_proxy_connect_timeout": "5", "k8s_proxy_send_timeout": "60", "k8s_proxy_read_timeout": usualRead(pkg), "k8s_proxy_max_temp_file_size": "1024m"}
 }
 
 // usualRead is how long the Kubernetes API may be silent, in seconds.

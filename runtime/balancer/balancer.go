@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"kasgen/runtime/certs"
 )
 
 // Config is one balancer. It is not changed once New has it.
@@ -23,6 +25,9 @@ type Config struct {
 	// Drain is what streams get after the listeners have closed; 0 is as
 	// long as they want.
 	Drain time.Duration
+	// Served says which names clients ask for of which certificate, as far as
+	// that is known.
+	Served []certs.Served
 }
 
 // Frontend is what clients reach.

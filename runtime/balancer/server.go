@@ -68,7 +68,7 @@ func New(ctx context.Context, config *Config, h *host.Host) (*Server, error) {
 		host:      h,
 		log:       h.Log,
 		clientTLS: map[*ClientTLS]*tls.Config{},
-		certs:     certs.NewWatched(certs.FilesOptions{Log: h.Log, ReadFile: h.ReadFile}),
+		certs:     certs.NewWatched(certs.FilesOptions{Log: h.Log, ReadFile: h.ReadFile, Served: config.Served}),
 		limit:     slots(config.MaxConn),
 		pipes:     newPipes(),
 		sessions:  map[*session]struct{}{},

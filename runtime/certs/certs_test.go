@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -166,6 +167,52 @@ func TestFiles(t *testing.T) {
 	f.Reload()
 	if st := f.Status()[0]; st.Error != "" {
 		t.Errorf("a repaired pair still has the error %q", st.Error)
+	}
+}
+
+// TestFilesForeign puts a certificate for another name where one for the
+// listener's lay, and a good one back.
+func TestFilesForeign(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := Pair{filepath.Join(dir, "kas.crt"), filepath.Join(dir, "kas.key")}
+	write := func(n int64, names ...string) {
+		c, k := made(t, n, names...)
+		put(t, p.Certificate, c)
+		put(t, p.Key, k)
+	}
+	both := []string{"kas.example.com", "kas-grpc.example.com"}
+	for _, tt := range []struct {
+		served Served
+		names  []string
+		want   []string
+	}{
+		{Served{Pair: p, Names: both}, []string{"other.example.com"}, both},
+		{Served{Pair: p, Names: both}, both[:1], both[1:]},
+		{Served{Pair: p, AnyOf: both}, []string{"other.example.com"}, both},
+		{Served{Pair: p, AnyOf: both}, both[1:], nil},
+		{Served{Pair: Pair{"elsewhere", "elsewhere"}, Names: both}, []string{"other.example.com"}, nil},
+		{Served{Pair: p, Names: both}, []string{"*.example.com"}, nil},
+	} {
+		write(1, both...)
+		var l logged
+		o := options(&l)
+		o.Served = []Served{tt.served}
+		f, err := OpenFiles([]Pair{p}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range [][]string{nil, tt.want, nil} {
+			if i == 1 {
+				write(2, tt.names...)
+			} else {
+				write(3+int64(i), both...)
+			}
+			f.Reload()
+			if got := f.Status()[0].Foreign; !slices.Equal(got, want) {
+				t.Errorf("%+v: step %d with %v is foreign to %v, want %v", tt.served, i, tt.names, got, want)
+			}
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +30,9 @@ type FilesOptions struct {
 	ReadFile func(path string) ([]byte, error)
 	Interval time.Duration // 0: Interval
 	Now      func() time.Time
+	// Served says of pairs which names clients ask for. What it does not list is
+	// not held to names.
+	Served []Served
 }
 
 // Files is certificates on disk. Their content is what is watched: times and
@@ -43,7 +47,7 @@ type Files struct {
 }
 
 type pair struct {
-	Pair
+	Served
 	seen     [sha256.Size]byte // of the content that was read last
 	doubtful bool              // that content was broken, once
 	status   Status
@@ -80,7 +84,10 @@ func openFiles(kind string, pairs []Pair, o FilesOptions) (*Files, error) {
 	f := &Files{o: o, kind: kind}
 	var faults []error
 	for _, p := range pairs {
-		one := &pair{Pair: p, status: Status{ID: p.Certificate, Source: kind}}
+		one := &pair{Served: Served{Pair: p}, status: Status{ID: p.Certificate, Source: kind}}
+		if at := slices.IndexFunc(o.Served, func(s Served) bool { return s.Pair == p }); at >= 0 {
+			one.Served = o.Served[at]
+		}
 		f.pairs = append(f.pairs, one)
 		if err := f.read(one, true); err != nil {
 			faults = append(faults, err)
@@ -154,7 +161,7 @@ func (f *Files) read(p *pair, first bool) error {
 		if first {
 			p.status.Renewed = c.Leaf.NotBefore // nobody here saw it come
 		}
-		p.status.Names = Names(c.Leaf)
+		p.status.Names, p.status.Foreign = Names(c.Leaf), p.foreign(c.Leaf)
 		p.status.Describe(c.Leaf)
 		if !first {
 			f.o.Log.Info("a certificate on disk has changed", "file", p.Certificate, "names", p.status.Names, "expires", c.Leaf.NotAfter)

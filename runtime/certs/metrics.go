@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"kasgen/internal/diag"
 )
 
 // metrics are read from the source when they are asked for, so that they cannot
@@ -54,13 +56,12 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	now := m.now()
 	seen := map[[2]string]bool{} // one name may be in two certificates, one series may not
-	for _, s := range m.status() {
+	collect := func(s Status, names []string, found diag.Findings) {
 		ready := 0.0
 		if s.Ready(now) {
 			ready = 1
 		}
-		found := Findings([]Status{s}, now)
-		for _, name := range s.Names {
+		for _, name := range names {
 			if seen[[2]string{name, s.Source}] {
 				continue
 			}
@@ -77,6 +78,15 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 				ch <- prometheus.MustNewConstMetric(m.finding, prometheus.GaugeValue, 1, name, s.Source, f.Code, string(f.Severity))
 			}
 		}
+	}
+	all := m.status()
+	for _, s := range all {
+		collect(s, s.Names, Findings([]Status{s}, now))
+	}
+	for _, s := range all {
+		// For a name that it is not for there is none, unless another was.
+		none := Status{Source: s.Source, Failures: s.Failures}
+		collect(none, s.Foreign, Findings([]Status{s}, now))
 	}
 }
 

@@ -52,15 +52,23 @@ func (s Served) Inspect(readFile func(path string) ([]byte, error)) Status {
 	}
 	st.Describe(leaf)
 	if IsPlaceholder(leaf) {
-		return st // of whose names only the CA decides
+		return st
 	}
 	st.Renewed = leaf.NotBefore
-	missing := slices.DeleteFunc(slices.Clone(s.Names), func(name string) bool { return isFor(leaf, name) })
-	if len(s.Names) == 0 && !slices.ContainsFunc(s.AnyOf, func(name string) bool { return isFor(leaf, name) }) {
-		missing = slices.Clone(s.AnyOf)
-	}
-	st.Foreign = missing
+	st.Foreign = s.foreign(leaf)
 	return st
+}
+
+// foreign are the names that clients ask for and that the certificate is not
+// for. Of a placeholder's names only the CA decides.
+func (s Served) foreign(leaf *x509.Certificate) []string {
+	if IsPlaceholder(leaf) {
+		return nil
+	}
+	if len(s.Names) == 0 && !slices.ContainsFunc(s.AnyOf, func(name string) bool { return isFor(leaf, name) }) {
+		return slices.Clone(s.AnyOf)
+	}
+	return slices.DeleteFunc(slices.Clone(s.Names), func(name string) bool { return isFor(leaf, name) })
 }
 
 func isFor(leaf *x509.Certificate, name string) bool {

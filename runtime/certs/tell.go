@@ -20,7 +20,7 @@ const (
 // new or another than before, once a day as long as it stays, and when it is
 // gone.
 func Tell(ctx context.Context, log *slog.Logger, status func() []Status) {
-	t := teller{log: log, told: map[string]told{}}
+	t := teller{log: log, told: map[finding]told{}}
 	// What is not there at the start may be on its way: a CA takes seconds.
 	t.tell(ctx, slices.DeleteFunc(status(), func(s Status) bool { return s.NotAfter.IsZero() }))
 	tick := time.NewTicker(tellLook)
@@ -37,35 +37,39 @@ func Tell(ctx context.Context, log *slog.Logger, status func() []Status) {
 
 type teller struct {
 	log  *slog.Logger
-	told map[string]told // by certificate, of which there is one finding at the most
+	told map[finding]told
 }
 
+type finding struct{ certificate, code string }
+
 type told struct {
-	code     string
 	severity diag.Severity
 	at       time.Time
 }
 
 func (t *teller) tell(ctx context.Context, all []Status) {
 	now := time.Now()
-	there := map[string]bool{}
+	there, certificates := map[finding]bool{}, map[string]bool{}
 	for _, f := range Findings(all, now) {
-		there[f.Field] = true
-		last := t.told[f.Field]
-		if last.code == f.Code && last.severity == f.Severity && now.Sub(last.at) < tellAgain {
+		of := finding{f.Field, f.Code}
+		there[of], certificates[f.Field] = true, true
+		if last, known := t.told[of]; known && last.severity == f.Severity && now.Sub(last.at) < tellAgain {
 			continue
 		}
-		t.told[f.Field] = told{f.Code, f.Severity, now}
+		t.told[of] = told{f.Severity, now}
 		level := slog.LevelWarn
 		if f.Severity == diag.Error {
 			level = slog.LevelError
 		}
 		t.log.Log(ctx, level, "found about a certificate", "code", f.Code, "certificate", f.Field, "what", f.What, "why", f.Why, "fix", f.Fix)
 	}
-	for id, last := range t.told {
-		if !there[id] {
-			delete(t.told, id)
-			t.log.Info("what was found about a certificate is settled", "code", last.code, "certificate", id)
+	for of := range t.told {
+		if there[of] {
+			continue
+		}
+		delete(t.told, of)
+		if !certificates[of.certificate] { // else another thing is wrong with it
+			t.log.Info("what was found about a certificate is settled", "code", of.code, "certificate", of.certificate)
 		}
 	}
 }

@@ -68,3 +68,36 @@ func TestTell(t *testing.T) {
 		}
 	})
 }
+
+// TestTellTwo: two things are wrong with one certificate, and each is told once.
+func TestTellTwo(t *testing.T) {
+	t.Parallel()
+	var l logged
+	teller := teller{log: slog.New(slog.NewTextHandler(&l, nil)), told: map[finding]told{}}
+	st := Status{ID: "kas.crt", NotAfter: time.Now().Add(Soon - time.Hour), Foreign: []string{"kas.example.com"}}
+	said := func(code, level string) int {
+		n := 0
+		for line := range strings.Lines(l.String()) {
+			if strings.Contains(line, "code="+code) && strings.Contains(line, "level="+level) {
+				n++
+			}
+		}
+		return n
+	}
+	for range 3 {
+		teller.tell(t.Context(), []Status{st})
+	}
+	if a, b := said(CodeForeign, "ERROR"), said(CodeExpires, "WARN"); a != 1 || b != 1 {
+		t.Errorf("told %d and %d times, want each once:\n%s", a, b, l.String())
+	}
+	st.NotAfter = time.Now().Add(2 * Soon)
+	teller.tell(t.Context(), []Status{st})
+	if n := said(CodeExpires, "INFO"); n != 0 {
+		t.Error("a certificate is settled of which another thing is found")
+	}
+	st.Foreign = nil
+	teller.tell(t.Context(), []Status{st})
+	if n := said(CodeForeign, "INFO"); n != 1 {
+		t.Errorf("settled %d times, want once:\n%s", n, l.String())
+	}
+}

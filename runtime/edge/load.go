@@ -12,7 +12,8 @@ import (
 
 // Config is an edge.yaml that can be run.
 type Config struct {
-	file *edgeconf.File
+	file  *edgeconf.File
+	anyOf []string
 }
 
 // Load reads and checks a file. It opens nothing. The error, where there is
@@ -56,13 +57,17 @@ func (c *Config) Files() []string {
 	return files
 }
 
+// AnyOf are kas's names: for one of them a certificate has to be whose listener
+// says no names.
+func (c *Config) AnyOf(names []string) { c.anyOf = names }
+
 // Pairs are the certificates that clients are shown, with their keys and the
 // names of their listeners.
 func (c *Config) Pairs() []certs.Served {
 	var pairs []certs.Served
 	for _, l := range c.file.Listeners {
 		if l.TLS != nil {
-			pairs = certs.Add(pairs, certs.Served{Pair: certs.Pair{Certificate: l.TLS.CertificateFile, Key: l.TLS.KeyFile}, Names: l.ServerNames})
+			pairs = certs.Add(pairs, certs.Served{Pair: certs.Pair{Certificate: l.TLS.CertificateFile, Key: l.TLS.KeyFile}, Names: l.ServerNames, AnyOf: c.anyOf})
 		}
 	}
 	return pairs

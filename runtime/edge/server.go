@@ -40,6 +40,7 @@ type Server struct {
 	listeners []*listener
 	upstreams map[string]*upstream
 	relays    relay.Group
+	served    []certs.Served // by the file
 	certs     []*certs.Files
 	policies  []*policy
 	addrs     map[string]net.Addr
@@ -63,7 +64,7 @@ func (c *Config) New(ctx context.Context, h *host.Host, local Local) (*Server, e
 // Serve. local may be nil; an upstream with TLS is never one of its endpoints.
 // So may obtained.
 func (c *Config) NewWith(ctx context.Context, h *host.Host, local Local, obtained Obtained) (*Server, error) {
-	s := &Server{log: h.Log, drainTime: time.Duration(c.file.Drain), upstreams: map[string]*upstream{}, addrs: map[string]net.Addr{},
+	s := &Server{log: h.Log, drainTime: time.Duration(c.file.Drain), upstreams: map[string]*upstream{}, addrs: map[string]net.Addr{}, served: c.Pairs(),
 		retired: make(chan struct{})}
 	for _, u := range c.file.Upstreams {
 		up, err := newUpstream(u, h, local, &s.relays)

@@ -23,7 +23,7 @@ func (s *Server) source(h *host.Host, conf edgeconf.TLS, obtained Obtained) (cer
 		}
 	}
 	files, err := certs.OpenFiles([]certs.Pair{{Certificate: conf.CertificateFile, Key: conf.KeyFile}},
-		certs.FilesOptions{Log: h.Log, ReadFile: h.ReadFile})
+		certs.FilesOptions{Log: h.Log, ReadFile: h.ReadFile, Served: s.served})
 	if err != nil {
 		return nil, err
 	}

@@ -174,7 +174,9 @@ func one(h http.Header, upgrade string) {
 	} else {
 		delete(h, "Te")
 	}
-	h["Connection"] = []string{"close"} // there is one for each request
+	// Each request has a connection of its own, whose end the server sees; it is
+	// told what HAProxy tells, which may use one again.
+	delete(h, "Connection")
 	if upgrade != "" {
 		h["Connection"], h["Upgrade"] = []string{"upgrade"}, []string{upgrade}
 	}

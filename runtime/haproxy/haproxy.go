@@ -64,8 +64,16 @@ func (c *Config) Binds() []string { return slices.Clone(c.binds) }
 // Files is the certificates that New reads, without repetition.
 func (c *Config) Files() []string { return slices.Clone(c.files) }
 
+// AnyOf are kas's names: for one of them each certificate has to be.
+func (c *Config) AnyOf(names []string) {
+	for i := range c.pairs {
+		c.pairs[i].AnyOf = names
+	}
+	c.balancer.Served = c.pairs
+}
+
 // Pairs is the certificates that clients are shown, with their keys. The file
-// does not say for which names.
+// does not say for which names, AnyOf does.
 func (c *Config) Pairs() []certs.Served { return slices.Clone(c.pairs) }
 
 // Warnings is what the file could say better.

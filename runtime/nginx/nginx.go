@@ -87,6 +87,20 @@ func (c *Config) Cleartext() (string, bool) {
 	return c.http.Cleartext()
 }
 
+// AnyOf are kas's names: for one of them each certificate has to be of which the
+// file says no names.
+func (c *Config) AnyOf(names []string) {
+	for i := range c.pairs {
+		c.pairs[i].AnyOf = names
+	}
+	if c.balancer != nil {
+		c.balancer.Served = c.pairs
+	}
+	if c.http != nil {
+		c.http.AnyOf(names)
+	}
+}
+
 // Pairs is the certificates that clients are shown, with their keys, and the
 // names that http{} shows them for.
 func (c *Config) Pairs() []certs.Served {

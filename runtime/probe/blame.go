@@ -17,7 +17,7 @@ func (b *Bundle) blame(c *Check, e *endpoint) {
 		list = append(list, suspect{w[0].from.at, fmt.Sprintf("clients come to port %s, and this listens on %s", e.port, w[0].from.port)})
 	}
 	for _, h := range w {
-		if h.suspects != nil {
+		if h.suspects != nil && c.cause != causeToTLS { // which of them has no TLS, the way says
 			list = append(list, h.suspects(c, e)...)
 		}
 	}
@@ -67,12 +67,19 @@ func (w way) unfit(c *Check, whole bool) []suspect {
 		}
 		// Who is behind the end of TLS has no part in its handshake.
 		opened := w[:i+1].secure()
+		if c.cause == causeToTLS {
+			list = append(list, w.cleartext(i)...)
+			continue
+		}
+		if c.Code == codeGateway && h.to.secure && (i+1 == len(w) || !w[i+1].from.secure) {
+			c.Fix = fmt.Sprintf("it is TLS that the front speaks to its backend: give that listener of kas a certificate (certificate_file and key_file in kas-config.yaml) whose CA the front trusts, or speak cleartext to it; where both are right, %s", c.Fix)
+		}
 		if handshake && opened {
 			break
 		}
 		if i+1 == len(w) {
 			switch {
-			case whole && (broken && c.Code != codeProxy || c.Code == codeGateway):
+			case whole && (broken && c.Code != codeProxy || c.Code == codeGateway && c.cause != causeToTLS):
 				list = append(list, suspect{h.to.at, "nothing in this bundle listens on " + h.to.address})
 			case broken:
 				list = append(list, suspect{h.to.how, "where it sends clients, with " + header(h.to.proxy)})
@@ -87,12 +94,31 @@ func (w way) unfit(c *Check, whole bool) []suspect {
 		}
 		if c.Code == codeGateway && opened && h.to.secure != next.secure {
 			list = append(list, suspect{h.to.how, fmt.Sprintf("it speaks %s, and %s takes %s", transport(h.to.secure), next.at, transport(next.secure))})
+			if next.secure { // who has TLS may also close without a word
+				c.Fix = speakTLS
+			}
 		}
 		if c.Code == codeGateway && h.to.h2 && next.h1 {
 			list = append(list, suspect{h.to.how, fmt.Sprintf("it speaks HTTP/2, and %s takes HTTP/1.1", next.at)})
 		}
 	}
 	return list
+}
+
+// cleartext is a place that speaks it to who can have TLS, once the TLS of
+// clients has ended, in the bundle or before it.
+func (w way) cleartext(i int) []suspect {
+	to := w[i].to
+	if to.secure || w.secure() && !w[:i+1].secure() {
+		return nil
+	}
+	if i+1 == len(w) {
+		return []suspect{{to.how, "it speaks cleartext, and who answers at " + to.address + " has TLS"}}
+	}
+	if next := w[i+1].from; next.secure {
+		return []suspect{{to.how, fmt.Sprintf("it speaks cleartext, and %s takes TLS", next.at)}}
+	}
+	return nil
 }
 
 // secure says whether TLS ends on the way.

@@ -48,7 +48,7 @@ func (p *proxied) suspects(c *Check, e *endpoint) []suspect {
 		return p.grpc(secure)
 	case codeGateway:
 		if p.http {
-			return firstOf(p.lineWith("option", "httpchk", "a check that kas may not answer as expected"), p.lineWith("server", "proto h2", "HTTP/2 to what may not speak it"), p.lineWith("server", "", "the balancer's backend"))
+			return firstOf(p.lineWith("option", "httpchk", "a check that kas may not answer as expected"), p.tls(), p.lineWith("server", "proto h2", "HTTP/2 to what may not speak it"), p.lineWith("server", "", "the balancer's backend"))
 		}
 	case codeErrorPage:
 		return firstOf(p.lineWith("errorfile", "", "a page in the place of an answer"), p.lineWith("http-response", "return", "a page in the place of an answer"))
@@ -87,6 +87,14 @@ func (p *proxied) names(c *Check, e *endpoint, secure bool) []suspect {
 		}
 	}
 	return nil
+}
+
+// tls is the line by which HAProxy speaks TLS to its server, if it does.
+func (p *proxied) tls() []suspect {
+	if p.server == nil || p.secured() == nil {
+		return nil
+	}
+	return []suspect{{p.secured().Words[0].Pos, "TLS to what may not speak it, or shows another certificate"}}
 }
 
 // choice is what sends a client to its backend.

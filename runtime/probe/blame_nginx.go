@@ -248,19 +248,27 @@ func (l located) timeout(c *Check) []suspect {
 	return nil
 }
 
-// nginxTime reads one time with a unit, seconds if it has none.
+// nginxUnits are nginx's units of time; a number without one is of seconds.
+var nginxUnits = map[string]time.Duration{"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
+	"w": 7 * 24 * time.Hour, "M": 30 * 24 * time.Hour, "y": 365 * 24 * time.Hour, "": time.Second}
+
+// nginxTime reads a time, which can have several parts, like 1m30s.
 func nginxTime(words []string) (time.Duration, bool) {
-	if len(words) == 0 {
+	if len(words) == 0 || words[0] == "" {
 		return 0, false
 	}
-	for _, u := range []struct {
-		suffix string
-		unit   time.Duration
-	}{{"ms", time.Millisecond}, {"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour}, {"", time.Second}} {
-		if digits, ok := strings.CutSuffix(words[0], u.suffix); ok {
-			n, err := strconv.Atoi(digits)
-			return time.Duration(n) * u.unit, err == nil
+	var total time.Duration
+	for rest := strings.ReplaceAll(words[0], " ", ""); rest != ""; {
+		digits := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
+		rest = rest[len(digits):]
+		unit := rest[:len(rest)-len(strings.TrimLeft(rest, "mshdwMy"))]
+		rest = rest[len(unit):]
+		n, err := strconv.Atoi(digits)
+		of, ok := nginxUnits[unit]
+		if err != nil || !ok {
+			return 0, false
 		}
+		total += time.Duration(n) * of
 	}
-	return 0, false
+	return total, true
 }

@@ -29,12 +29,13 @@ type Bundle struct {
 	kas     *kasconf.File
 	kasAt   *strictyaml.Doc
 	changed map[string]bool // paths of files that are not as kasgen wrote them
+	written map[string]bool // of those that are
 }
 
 // ReadBundle reads the files of a bundle, as far as they are there. They are
 // not judged: faults in what they mean are what a probe is for.
 func ReadBundle(dir string) (*Bundle, error) {
-	b, found := &Bundle{changed: map[string]bool{}}, 0
+	b, found := &Bundle{changed: map[string]bool{}, written: map[string]bool{}}, 0
 	read := func(name string, parse func(path string, data []byte) error) error {
 		path := filepath.Join(dir, name)
 		data, err := os.ReadFile(path)
@@ -50,7 +51,8 @@ func ReadBundle(dir string) (*Bundle, error) {
 		found++
 		if b.lock != nil {
 			i := slices.IndexFunc(b.lock.Files, func(f lockfile.Entry) bool { return f.Path == name })
-			b.changed[path] = i >= 0 && b.lock.Files[i].SHA256 != lockfile.Digest(data)
+			same := i >= 0 && b.lock.Files[i].SHA256 == lockfile.Digest(data)
+			b.changed[path], b.written[path] = i >= 0 && !same, same
 		}
 		return nil
 	}

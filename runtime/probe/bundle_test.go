@@ -19,7 +19,7 @@ func TestBundles(t *testing.T) {
 		t.Fatal(archives, err)
 	}
 	codes := []string{codeName, codeTCP, codeProxy, codeTLS, codeChain, codeCertName, codeExpiry, codeALPN, codeHTTP, codeRedirect, codeWebSocket, codeNotKAS,
-		codeHTTP2Only, codeGRPC, codeGRPCALPN, codeAgentPort, codePrefix, codeGateway, codeErrorPage, codeUpgrade, codeSPDY, codeDenied, codeBuffering, codeBody, codeIdle}
+		codeHTTP2Only, codeGRPC, codeGRPCALPN, codeAgentPort, codePrefix, codeGateway, codeErrorPage, codeUpgrade, codeSPDY, codeDenied, codeBuffering, codeBody, codeIdle, codeReload}
 	blamed := 0
 	for _, file := range archives {
 		dir := t.TempDir()
@@ -34,6 +34,9 @@ func TestBundles(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 			continue
+		}
+		if c := b.reload(); c.Result != Pass && (c.Result != Skip || b.web != nil || b.stream != nil || b.haproxy != nil) {
+			t.Errorf("%s: %+v", file, c)
 		}
 		e := &endpoint{host: labName, port: "443", agents: "/", proxy: "/k8s-proxy/"}
 		for _, code := range codes {
@@ -151,7 +154,7 @@ func TestTimes(t *testing.T) {
 			t.Errorf("haproxy %s: %v %v", text, d, ok)
 		}
 	}
-	for text, want := range map[string]time.Duration{"10": 10 * time.Second, "10ms": 10 * time.Millisecond, "5m": 5 * time.Minute} {
+	for text, want := range map[string]time.Duration{"10": 10 * time.Second, "10ms": 10 * time.Millisecond, "5m": 5 * time.Minute, "1m30s": 90 * time.Second, "1h 5ms": time.Hour + 5*time.Millisecond, "1m5": 65 * time.Second} {
 		if d, ok := nginxTime([]string{text}); !ok || d != want {
 			t.Errorf("nginx %s: %v %v", text, d, ok)
 		}

@@ -89,6 +89,7 @@ const (
 	codeBuffering = "KAS3223" // answers are kept until they are whole
 	codeBody      = "KAS3224" // a limit of the body's size
 	codeIdle      = "KAS3225" // silent streams are cut
+	codeReload    = "KAS3226" // a reload soon ends streams
 )
 
 // cause is what is known about why, for whoever looks for the line.
@@ -103,6 +104,7 @@ const (
 	causeVersion    cause = "tls-version"
 	causeRefused    cause = "name-refused" // TLS is refused for the name
 	causeCleartext  cause = "cleartext"    // a web server without TLS
+	causeToTLS      cause = "to-tls"       // cleartext behind the front, to who has TLS
 
 	causeAuthorization cause = "authorization" // the header is lost
 )

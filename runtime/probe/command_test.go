@@ -92,7 +92,7 @@ func TestFormats(t *testing.T) {
 	if err := xml.Unmarshal([]byte(out), &doc); err != nil || code != cli.Failure {
 		t.Fatal(code, err, out)
 	}
-	if doc.Tests != 23 || doc.Failures != 2 || doc.Skipped != 4 {
+	if doc.Tests != 24 || doc.Failures != 2 || doc.Skipped != 4 {
 		t.Errorf("%+v:\n%s", doc, out)
 	}
 }

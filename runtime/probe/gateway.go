@@ -3,18 +3,22 @@ package probe
 import (
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // gateway explains answers of a front that does not get as far as kas; ok is
 // false for any other answer.
 func gateway(what string, a *answer) (Check, bool) {
+	if a.wantsTLS() {
+		return cleartextToTLS(what, a), true
+	}
 	observed := what + " is answered " + a.String()
 	switch a.status {
 	case http.StatusBadGateway:
 		return failed(codeGateway, observed, "the front reaches nobody at its backend's address, or does not understand the answer (`expected handshake response status code 101 but got 502`)",
-			"start kas; compare the front's upstream with the listeners of kas-config.yaml (8150 for agents, 8154 for the Kubernetes API), http with https, and HTTP/1.1 with HTTP/2"), true
+			"start kas; compare the front's upstream with the listeners of kas-config.yaml (8150 for agents, 8154 for the Kubernetes API), http with https, the CA that the front trusts with who signed kas's certificate, and HTTP/1.1 with HTTP/2"), true
 	case http.StatusServiceUnavailable:
-		return failed(codeGateway, observed, "the front takes every backend for dead, or does not understand it", "start kas; compare the front's backend with the listeners of kas-config.yaml, and HTTP/1.1 with HTTP/2; look at the front's health checks: kas answers GET /liveness and /readiness on 8151 only, and 426 on 8150"), true
+		return failed(codeGateway, observed, "the front takes every backend for dead, or does not understand it", "start kas; compare the front's backend with the listeners of kas-config.yaml: TLS (`ssl` on HAProxy's server) with cleartext, and HTTP/1.1 with HTTP/2; look at the front's health checks: kas answers GET /liveness and /readiness on 8151 only, and 426 on 8150"), true
 	case http.StatusGatewayTimeout:
 		return failed(codeGateway, observed, "the front waits for kas and gives up", "look at firewalls between the front and kas, and at its read limit"), true
 	case http.StatusMisdirectedRequest:
@@ -22,6 +26,22 @@ func gateway(what string, a *answer) (Check, bool) {
 	default:
 		return Check{}, false
 	}
+}
+
+// wantsTLS says whether the answer is what a listener that has TLS says to who
+// speaks cleartext to it: Go's net/http, and so kas, or nginx. Nobody says it to
+// a client of the probe, all of whom come by TLS.
+func (a *answer) wantsTLS() bool {
+	return a.status == http.StatusBadRequest &&
+		(strings.Contains(a.body, "Client sent an HTTP request to an HTTPS server") || strings.Contains(a.body, "The plain HTTP request was sent to HTTPS port"))
+}
+
+// speakTLS is what to do about it.
+const speakTLS = "speak TLS to kas: proxy_pass https:// and grpc_pass grpcs:// in nginx, `ssl` with a ca-file on HAProxy's server line, tls of the upstream in edge.yaml; or take certificate_file and key_file away from that listener of kas-config.yaml"
+
+// cleartextToTLS explains that answer.
+func cleartextToTLS(what string, a *answer) Check {
+	return failed(codeGateway, what+" is answered "+a.String(), "cleartext is spoken to a listener that has TLS: the front, or a proxy behind it, does not speak TLS to kas", speakTLS).because(causeToTLS)
 }
 
 // notKAS explains an answer of somebody else.

@@ -140,6 +140,9 @@ func grpcAnswered(a *answer, why, route string) Check {
 	if _, ok := a.kube(); ok && a.status < http.StatusInternalServerError {
 		return failed(codeGRPC, observed, why+": HTTP/2 ends at the front, and the call goes to the port of the Kubernetes API proxy", route)
 	}
+	if a.wantsTLS() {
+		return cleartextToTLS("a call", a)
+	}
 	switch a.status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType:
 		return failed(codeGRPC, observed, why+": a web server answers, there is no route for /gitlab.agent.", route)
@@ -150,7 +153,7 @@ func grpcAnswered(a *answer, why, route string) Check {
 	case 464: // AWS: the target group's protocol version does not fit
 		return failed(codeGRPC, observed, why+": an AWS load balancer whose target group has another protocol version", "set the target group's protocol version to gRPC")
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return failed(codeGateway, observed, why+": the front does not reach kas, or speaks HTTP/1.1 to it", "start kas; compare the front's upstream with agent.listen; "+route)
+		return failed(codeGateway, observed, why+": the front does not reach kas, or speaks HTTP/1.1 to it", "start kas; compare the front's upstream with agent.listen, and grpc with grpcs; "+route)
 	case http.StatusRequestEntityTooLarge:
 		return failed(codeBody, observed, "a gRPC stream is one request body", "set client_max_body_size 0")
 	default:

@@ -23,6 +23,8 @@ func (e *endpoint) checkHTTP(ctx context.Context) Check {
 	case err != nil:
 		return failed(codeHTTP, "a request over HTTP/1.1 gets no answer: "+err.Error(), "agents by WebSocket and kubectl speak HTTP/1.1",
 			"look at whether the front's backend speaks HTTP/1.1, or TLS, or wants a PROXY header, and at the front's log")
+	case a.wantsTLS(): // by who is behind the front, in the version of that one
+		return passed("HTTP is answered, by who is behind the front and wants TLS")
 	case a.proto != "HTTP/1.1":
 		return failed(codeHTTP, "the front answers in "+a.proto, "upgrades need HTTP/1.1", "put another front in its place")
 	}

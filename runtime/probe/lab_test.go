@@ -12,6 +12,8 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -96,6 +98,7 @@ type lab struct {
 	grpcOnly    string // one without WebSockets
 	cluster     string // a stand-in for a kas with a cluster behind it; it asks for credentials first, as GitLab's does
 	plainGRPC   string // a gRPC server that looks at nothing else, as a kas of GitLab without WebSockets
+	tls         string // Go's own server with TLS, as a kas of GitLab with certificate_file
 	dead        string // where nobody listens
 	edge        string // with TLS, behind a PROXY header v2
 	cleartext   string // the same edge behind who ends TLS
@@ -116,6 +119,11 @@ func newLab(t testing.TB) *lab {
 	s := httptest.NewServer(http.HandlerFunc(clusterHandler))
 	t.Cleanup(s.Close)
 	l.cluster = s.Listener.Addr().String()
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	l.tls = secure.Listener.Addr().String()
 	l.ca.issue(t, l.dir, "good", 2000*time.Hour, labName, "kas-grpc.example.com")
 	l.ca.issue(t, l.dir, "other", 2000*time.Hour, "gitlab.example.com")
 	l.ca.issue(t, l.dir, "expired", -time.Hour, labName)
@@ -174,7 +182,7 @@ func (l *lab) fill(t testing.TB, text string) (filled, listen string) {
 	t.Helper()
 	listen = balancertest.FreePort(t)
 	return strings.NewReplacer("LISTEN", listen, "INNER", balancertest.FreePort(t), "AGENTS", l.agents, "GRPCONLY", l.grpcOnly, "PLAINGRPC", l.plainGRPC, "API", l.api, "BARE", l.bare,
-		"CLUSTER", l.cluster, "DEAD", l.dead, "EDGE", l.edge, "CLEAR", l.cleartext, "CERTS", l.dir).Replace(text), listen
+		"CLUSTER", l.cluster, "DEAD", l.dead, "EDGE", l.edge, "CLEAR", l.cleartext, "TLSKAS", l.tls, "CERTS", l.dir).Replace(text), listen
 }
 
 // nginx runs the real one, and returns its address and a bundle with its file.

@@ -28,6 +28,7 @@ const (
 	CheckBody           ID = "body-size"
 	CheckExecWebSocket  ID = "exec-websocket"
 	CheckExecSPDY       ID = "exec-spdy"
+	CheckReload         ID = "reload"
 	CheckIdleWebSocket  ID = "idle-websocket"
 	CheckIdleGRPC       ID = "idle-grpc"
 	CheckIdleAnswer     ID = "idle-grpc-answer"
@@ -52,6 +53,7 @@ const (
 	LayerUpgrade   Layer = "upgrade"
 	LayerStreaming Layer = "streaming"
 	LayerBody      Layer = "body-size"
+	LayerReload    Layer = "reload"
 	LayerIdle      Layer = "idle"
 )
 
@@ -73,6 +75,7 @@ var placed = [...]struct {
 	{CheckStreaming, LayerStreaming},
 	{CheckBody, LayerBody},
 	{CheckExecWebSocket, LayerUpgrade}, {CheckExecSPDY, LayerUpgrade},
+	{CheckReload, LayerReload},
 	{CheckIdleWebSocket, LayerIdle}, {CheckIdleGRPC, LayerIdle}, {CheckIdleAnswer, LayerIdle},
 	{CheckIdleHTTP, LayerIdle}, {CheckIdleExecWS, LayerIdle}, {CheckIdleExecSPDY, LayerIdle},
 }

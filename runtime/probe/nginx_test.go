@@ -89,6 +89,11 @@ func nginxRows() []row {
 		{of: "C26", name: "another vhost's certificate", change: []string{names, "server_name kas.example.org;"}, layer: CheckCertName, code: codeCertName, why: "default server", line: "server {"},
 		{name: "expired", change: []string{"CERTS/good.", "CERTS/expired."}, layer: CheckExpiry, code: codeExpiry, why: "expired on", line: "ssl_certificate "},
 		{name: "about to expire", change: []string{"CERTS/good.", "CERTS/soon."}, layer: CheckExpiry, code: codeExpiry, warn: true, why: "expires on", line: "ssl_certificate "},
+		{of: "C27", name: "cleartext to the TLS of the Kubernetes API", change: []string{api, "proxy_pass http://TLSKAS;"}, layer: CheckProxyPath, code: codeGateway, why: hasTLS, line: "proxy_pass http://"},
+		{of: "C27", name: "cleartext to the TLS of the agents' port", change: []string{agents, "proxy_pass http://TLSKAS;"}, layer: CheckAgentWebSocket, code: codeGateway, why: hasTLS, line: "proxy_pass http://"},
+		{of: "C27", name: "cleartext to another nginx's TLS", change: []string{api, "proxy_pass http://LISTEN;"}, layer: CheckProxyPath, code: codeGateway, why: hasTLS, line: "proxy_pass http://"},
+		{of: "C27", name: "gRPC in cleartext to TLS", change: []string{"grpc_pass grpc://AGENTS;", "grpc_pass grpc://TLSKAS;"}, layer: CheckGRPC, code: codeGateway, why: "grpc with grpcs", line: "grpc_pass grpc://"},
+		{of: "C27", name: "kas's certificate is of another CA", change: []string{api, "proxy_pass https://TLSKAS; proxy_ssl_verify on; proxy_ssl_trusted_certificate CERTS/other.crt;"}, layer: CheckProxyPath, code: codeGateway, why: "whose CA the front trusts", line: "proxy_pass https://"},
 		{of: "C29", name: "TLS that is too old", change: []string{names, names + " ssl_protocols TLSv1.1;", "        ssl_certificate CERTS/other.crt;", "        ssl_protocols TLSv1.1; ssl_certificate CERTS/other.crt;"}, layer: CheckTLS, code: codeTLS, why: "TLS 1.2", line: "ssl_protocols TLSv1.1"},
 		{of: "A13", name: "another port", with: func(o *Options) { o.KAS.Host += ":8443"; o.Connect[""] = "127.0.0.1" }, layer: CheckTCP, code: codeTCP, why: "port", line: "listen "},
 		{of: "D43", name: "an expression without its anchor", change: []string{"location / {\n", "location ~ agent { proxy_pass http://API; }\n        location / {\n"}, layer: CheckGRPC, code: codeGRPC, why: "Kubernetes API proxy", line: "location ~ agent"},
@@ -108,6 +113,7 @@ func nginxRows() []row {
 		{of: "D33", name: "WebSockets are cut when they are silent", change: []string{"proxy_read_timeout 2h", "proxy_read_timeout 1s"}, with: idle, layer: CheckIdleWebSocket, code: codeIdle, why: "is cut after", line: "proxy_read_timeout 1s"},
 		{of: "D33", name: "exec is cut when it is silent", change: []string{api, "proxy_pass http://CLUSTER; proxy_read_timeout 1s;"}, with: func(o *Options) { shell(o); idle(o) }, layer: CheckIdleHTTP, code: codeIdle, why: "is cut after", line: "proxy_read_timeout 1s"},
 		{name: "answers are buffered", change: []string{api, "proxy_pass http://CLUSTER;", "proxy_buffering off", "proxy_buffering on"}, with: shell, layer: CheckStreaming, code: codeBuffering, why: "at its end", line: "proxy_buffering on"},
+		{of: "D47", name: "old workers are ended at once", change: []string{"events {}\n", "worker_shutdown_timeout 1s;\nevents {}\n"}, layer: CheckReload, code: codeReload, warn: true, why: "soon after each reload", line: "worker_shutdown_timeout 1s"},
 		{of: "D48", name: "credentials are taken away", change: []string{connection, connection + "        proxy_set_header Authorization '';\n"}, with: shell, layer: CheckRequest, code: codeDenied, why: "takes the Authorization header away", line: "proxy_set_header Authorization"},
 		{name: "the front's own pages", change: []string{api, api + " proxy_intercept_errors on; error_page 400 401 /error.html;", "location / {\n", "location = /error.html { internal; default_type text/html; return 200 '<html>'; }\n location / {\n"}, layer: CheckProxyPath, code: codeErrorPage, why: "proxy_intercept_errors", line: "error_page"},
 		{name: "the default server answers", change: []string{names, "server_name kas.example.org;", "CERTS/other", "CERTS/good"}, layer: CheckAgentWebSocket, code: codeNotKAS, why: "404", line: "server {"},
@@ -117,6 +123,9 @@ func nginxRows() []row {
 		{name: "kas takes gRPC only", change: []string{agents, "proxy_pass http://GRPCONLY;"}, layer: CheckAgentWebSocket, code: codeWebSocket, why: "agent.listen.websocket"},
 	}
 }
+
+// hasTLS is said of a listener that is spoken to in cleartext.
+const hasTLS = "cleartext is spoken to a listener that has TLS"
 
 func idle(o *Options) { o.Idle = 3 * time.Second }
 

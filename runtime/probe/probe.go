@@ -1,10 +1,11 @@
 // Package probe owns the proof of a path: what clients of a kas would meet on
 // it, layer by layer from the outside in, and what to change where it breaks.
 // It comes as any client does, over the network, and knows neither topology
-// nor who runs the other end; a bundle, where it gets one, is only read to say
-// which line is likely to blame. Its law: a check is pass, warn, fail or skip
-// by what was observed, a skip says why and is never a pass, and no credential
-// goes over a connection whose certificate does not hold.
+// nor who runs the other end; a bundle, where it gets one, is only read: to say
+// which line is likely to blame, and what a reload of its files would end. Its
+// law: a check is pass, warn, fail or skip by what was observed, a skip says why
+// and is never a pass, and no credential goes over a connection whose
+// certificate does not hold.
 package probe
 
 import (

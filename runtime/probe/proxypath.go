@@ -27,7 +27,7 @@ func (e *endpoint) checkProxyPath(ctx context.Context) Check {
 	case a.status == http.StatusUpgradeRequired:
 		return failed(codeAgentPort, what+" is answered "+a.String(), "kubectl reports `the server responded with the status code 426`: its requests go to kas's port for agents (8150)",
 			"give the path a location or route of its own, before the one for agents, to kas's Kubernetes API proxy (8154)")
-	case a.html() && (a.status == http.StatusUnauthorized || a.status == http.StatusBadRequest):
+	case a.html() && !a.wantsTLS() && (a.status == http.StatusUnauthorized || a.status == http.StatusBadRequest):
 		return replaced(what, a)
 	}
 	if c, ok := gateway(what, a); ok {

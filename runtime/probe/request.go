@@ -56,7 +56,7 @@ func denied(what string, a *answer) Check {
 		return failed(codeDenied, observed, "there is no such object", "correct --pod")
 	case kube:
 		return failed(codeDenied, observed, "the path is fine as far as kas; kas, GitLab or the cluster does not do it", "look at kas's log")
-	case a.html() && a.status >= 400 && a.status < 500:
+	case a.html() && !a.wantsTLS() && a.status >= 400 && a.status < 500:
 		return replaced(what, a)
 	}
 	if c, ok := gateway(what, a); ok {

@@ -89,6 +89,9 @@ func (s *session) plan() []planned {
 	add(k, CheckBody, []ID{CheckHTTP, CheckProxyPath}, k.checkBody)
 	add(k, CheckExecWebSocket, []ID{CheckRequest}, k.checkExec(webSocketUpgrade))
 	add(k, CheckExecSPDY, []ID{CheckRequest}, k.checkExec(spdyUpgrade))
+	if s.o.Bundle != nil {
+		add(k, CheckReload, nil, k.checkReload)
+	}
 	if s.grpc != k {
 		list = append(list, s.grpc.connection()...)
 		s.grpc.planGRPC(add)

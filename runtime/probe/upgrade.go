@@ -74,7 +74,7 @@ func (u upgrading) refused(what string, a *answer) (Check, bool) {
 		return failed(codeUpgrade, observed, "a proxy on the way takes the Connection header away and leaves Upgrade", fix).because(causeConnHeader), true
 	case kas && a.status == http.StatusBadRequest:
 		return failed(codeUpgrade, observed, "kubectl exec, attach, cp and port-forward fail with `Upgrade request required` or `unable to upgrade connection`: a proxy on the way takes the headers Upgrade and Connection away", fix).because(causeUpgrade), true
-	case a.html() && (a.status == http.StatusUnauthorized || a.status == http.StatusBadRequest):
+	case a.html() && !a.wantsTLS() && (a.status == http.StatusUnauthorized || a.status == http.StatusBadRequest):
 		return replaced(what, a), true
 	}
 	if c, ok := gateway(what, a); ok {

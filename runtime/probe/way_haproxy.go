@@ -33,7 +33,7 @@ func (b *Bundle) haproxyHop(takes func(bind string) bool, a asked) *hop {
 	if p.server != nil && len(p.server.Words) > 2 {
 		v := p.server.Values()
 		at := p.server.Words[0].Pos
-		h.to = &sending{at: at, how: at, address: v[2], secure: slices.Contains(v, "ssl"), h2: after(v, "proto") == "h2"}
+		h.to = &sending{at: at, how: at, address: v[2], secure: p.secured() != nil, h2: after(v, "proto") == "h2"}
 		switch {
 		case slices.Contains(v, "send-proxy-v2"):
 			h.to.proxy = "v2"
@@ -94,6 +94,29 @@ func (p *proxied) follow(f *haproxyconf.File, a asked) {
 			return
 		}
 	}
+}
+
+// secured is the line by which HAProxy speaks TLS to the server; nil if it does
+// not.
+func (p *proxied) secured() *haproxyconf.Line {
+	v := p.server.Values()
+	switch {
+	case slices.Contains(v, "ssl"):
+		return p.server
+	case slices.Contains(v, "no-ssl"):
+		return nil
+	}
+	for _, s := range []*haproxyconf.Section{p.backend, p.defaults} {
+		if s == nil {
+			continue
+		}
+		for _, l := range s.Lines {
+			if v := l.Values(); v[0] == "default-server" && slices.Contains(v, "ssl") {
+				return l
+			}
+		}
+	}
+	return nil
 }
 
 func (p *proxied) mode() string {

@@ -119,6 +119,9 @@ func streamServer(stream, server, listen *nginxconf.Directive, a asked) *hop {
 	if pass != nil && len(pass.Args) > 0 {
 		to, at := mapped(stream, pass.Args[0].Value, a.host)
 		h.to = passedTo(stream, pass, to)
+		if d := l.set("proxy_ssl"); d != nil && slices.Contains(d.Values(), "on") {
+			h.to.secure = true
+		}
 		if d := l.set("proxy_protocol"); d != nil && slices.Contains(d.Values(), "on") {
 			h.to.proxy, h.to.how = "v1", d.Name.Pos
 		}

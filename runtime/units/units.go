@@ -102,7 +102,7 @@ func Render(o Options, roles []Role) ([]File, error) {
 		names, services = append(names, name+".service"), append(services, name+".service")
 	}
 	if len(o.Reload) > 0 && len(o.Watch) > 0 {
-		for name, v := range map[string]map[string]any{"path": {"Watch": specifiers(o.Watch)}, "service": {"Commands": specifiers(o.Reload)}} {
+		for name, v := range map[string]map[string]any{"path": {"Watch": specifiers(o.Watch), "Before": services}, "service": {"Commands": specifiers(o.Reload)}} {
 			v["Header"] = header
 			data, err := execute("reload."+name+".tmpl", v)
 			if err != nil {
@@ -116,11 +116,14 @@ func Render(o Options, roles []Role) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	user, err := execute("sysusers.tmpl", map[string]any{"Header": header, "User": o.User, "Home": specifier(o.StateDir)})
-	if err != nil {
-		return nil, err
+	files = append(files, File{"kasgen.target", target})
+	if len(roles) > 0 {
+		user, err := execute("sysusers.tmpl", map[string]any{"Header": header, "User": o.User, "Home": specifier(o.StateDir)})
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, File{"kasgen.sysusers.conf", user})
 	}
-	files = append(files, File{"kasgen.target", target}, File{"kasgen.sysusers.conf", user})
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return files, nil
 }

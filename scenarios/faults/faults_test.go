@@ -85,6 +85,7 @@ func passingFaults() []fault {
 		{name: "the prefix is taken off", file: edgeFile, old: "          prefix: /k8s-proxy\n", new: "          prefix: /k8s-proxy\n          strip: true\n", check: probe.CheckProxyPath, code: "KAS3217", line: "strip: true"},
 		{name: "kas has another prefix", file: kasFile, old: "url_path_prefix: /k8s-proxy", new: "url_path_prefix: /other", check: probe.CheckProxyPath, code: "KAS3217", line: "url_path_prefix: /other"},
 		{name: "silence is cut", file: haproxyFile, old: "timeout tunnel 2h", new: "timeout tunnel 2s", check: probe.CheckIdleWebSocket, code: "KAS3225", line: "timeout tunnel 2s", idle: true, also: []probe.ID{probe.CheckIdleGRPC}},
+		{name: "streams end at a reload", file: haproxyFile, old: "hard-stop-after 30s", new: "hard-stop-after 1s", check: probe.CheckReload, code: "KAS3226", line: "hard-stop-after 1s", warn: true},
 		{name: "kas takes agents by gRPC alone", file: kasFile, old: "    websocket: true\n", new: "", check: probe.CheckAgentWebSocket, code: "KAS3211", line: "listen:"},
 	}
 }
@@ -120,6 +121,7 @@ func twoNameFaults() []fault {
 		{name: "gRPC's balancer wants no PROXY header", file: haproxyFile, old: " accept-proxy ssl", new: " ssl", check: probe.CheckTLS, code: "KAS3203", line: "server grpc-balancer", on: grpcName},
 		{name: "no HTTP/2 from clients", file: haproxyFile, old: "alpn h2", new: "alpn http/1.1", check: probe.CheckGRPC, code: "KAS3214", line: "alpn http/1.1", on: grpcName},
 		{name: "no HTTP/2 to kas", file: haproxyFile, old: " proto h2", new: "", check: probe.CheckGRPC, code: "KAS3214", line: "server agent-1", on: grpcName},
+		{name: "TLS to kas's cleartext", file: haproxyFile, old: "server agent-1 127.0.0.1:{agents}", new: "server agent-1 127.0.0.1:{agents} ssl verify none", check: probe.CheckGRPC, code: "KAS3218", line: "server agent-1", on: grpcName},
 		{name: "agents' calls are refused", file: haproxyFile, old: "path_beg /gitlab.agent.", new: "path_beg /other.", check: probe.CheckGRPC, code: "KAS3214", line: "http-request deny", on: grpcName},
 		{name: "kas's port for gRPC is wrong", file: haproxyFile, old: "server agent-1 127.0.0.1:{agents}", new: "server agent-1 127.0.0.1:9", check: probe.CheckGRPC, code: "KAS3218", line: "server agent-1 127.0.0.1:9", on: grpcName},
 		{name: "another name's certificate", prepare: otherName, check: probe.CheckCertName, code: "KAS3206", line: "certificateFile:"},
@@ -145,6 +147,9 @@ func vhostFaults() []fault {
 		{name: "the proxy's port is wrong", file: nginxFile, old: "server 127.0.0.1:{api};", new: "server 127.0.0.1:9;", check: probe.CheckProxyPath, code: "KAS3218", line: "server 127.0.0.1:9;"},
 		{name: "the proxy's port is the agents'", file: nginxFile, old: "server 127.0.0.1:{api};", new: "server 127.0.0.1:{agents};", check: probe.CheckProxyPath, code: "KAS3216", line: "server 127.0.0.1:{agents};"},
 		{name: "TLS to cleartext", file: nginxFile, old: "proxy_pass http://agent;", new: "proxy_pass https://agent;", check: probe.CheckAgentWebSocket, code: "KAS3218", line: "proxy_pass https://agent;"},
+		{name: "TLS to the proxy's cleartext", file: nginxFile, old: "proxy_pass http://kubernetes-api;", new: "proxy_pass https://kubernetes-api;", every: true, check: probe.CheckProxyPath, code: "KAS3218", line: "proxy_pass https://kubernetes-api;"},
+		{name: "cleartext to a port with TLS", file: nginxFile, old: "server 127.0.0.1:{api};", new: "server 127.0.0.1:{front};", check: probe.CheckProxyPath, code: "KAS3218", line: "proxy_pass http://kubernetes-api;"},
+		{name: "streams end at a reload", file: nginxFile, old: "worker_shutdown_timeout 30s;", new: "worker_shutdown_timeout 1s;", check: probe.CheckReload, code: "KAS3226", line: "worker_shutdown_timeout 1s;", warn: true},
 		{name: "no location for the proxy", file: nginxFile, old: "location /k8s-proxy/ {", new: "location /elsewhere/ {", check: probe.CheckProxyPath, code: "KAS3216", line: "location / {"},
 		{name: "another name's vhost", file: nginxFile, old: "        server_name kas.example.com;\n        ssl_", new: "        server_name kas.example.org;\n        ssl_", check: probe.CheckTLS, code: "KAS3206", line: "server {"},
 		{name: "gRPC's name is missing", file: nginxFile, old: "        server_name kas-grpc.example.com;\n", new: "        server_name grpc.example.com;\n", check: probe.CheckTLS, code: "KAS3206", line: "server {", on: grpcName},

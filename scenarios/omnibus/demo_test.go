@@ -57,6 +57,7 @@ func scenes() []scene {
 		{"B", "B", "19.2", "", true, false},
 		{"D", "D", "17.11", "", true, true},
 		{"packaged", "packaged", "18.11", "", true, true},
+		{"packaged, gRPC only", "packaged", "19.5", "agents: {websocket: remove}\n", true, false},
 		{"packaged, a vhost of kasgen's", "packaged", "18.5", "", false, false}, // certificates alone
 	}
 }

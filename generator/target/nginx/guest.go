@@ -13,6 +13,7 @@ type Guest struct {
 	Prefix         string // of the names of variables and upstreams, which are everybody's
 	Log, LogFormat string // file of access logs, and its format's name
 	Challenges     string // directory of challenges for others' certificates; empty: none
+	Ciphers        string // of TLS 1.2
 }
 
 // Include is the vhosts of a topology for an include in somebody else's http{}:

@@ -186,7 +186,7 @@ class Derived
     return if @rails.key?('gitlab_kas_external_url')
 
     gitlab = URI(@rb.urls['external_url'])
-    raise "external_url scheme should be 'http' or 'https', got '#{gitlab.scheme}" unless %w[http https].include?(gitlab.scheme)
+    raise "external_url scheme should be 'http' or 'https', got '#{gitlab.scheme}'" unless %w[http https].include?(gitlab.scheme)
 
     own = @rb.urls['gitlab_kas_external_url']
     websocket = kas('listen_websocket', true)
@@ -218,7 +218,7 @@ class Derived
     return if @rails.key?('gitlab_kas_internal_url')
 
     network = kas('internal_api_listen_network', 'tcp')
-    raise "gitlab_kas['internal_api_listen_network'] is #{network}" unless %w[tcp tcp4 tcp6 unix].include?(network)
+    raise "gitlab_kas['internal_api_listen_network'] should be 'tcp', 'tcp4', 'tcp6' or 'unix' got '#{network}'" unless %w[tcp tcp4 tcp6 unix].include?(network)
 
     @rails['gitlab_kas_internal_url'] = "#{network == 'unix' ? 'unix' : 'grpc'}://#{kas('internal_api_listen_address', 'localhost:8153')}"
   end

@@ -120,10 +120,11 @@ func gone(err error) bool {
 // accountKey is the one in the cache, nil if there is none that can be read.
 func (s *Source) accountKey(ctx context.Context) (*ecdsa.PrivateKey, error) {
 	data, err := s.o.Cache.Get(ctx, s.prefix+accountName)
-	if errors.Is(err, autocert.ErrCacheMiss) {
+	cut := errors.Is(err, errCutShort)
+	if errors.Is(err, autocert.ErrCacheMiss) && !cut {
 		return nil, nil
 	}
-	if err != nil {
+	if err != nil && !cut {
 		return nil, fmt.Errorf("the account's key: %w", err)
 	}
 	block, _ := pem.Decode(data)

@@ -6,10 +6,11 @@
 //
 // It is built on golang.org/x/crypto/acme and, of autocert beside it, on the
 // cache. autocert's Manager orders inside a handshake and lets that wait for
-// minutes, knows no lock between replicas, no renewal information (RFC 9773)
-// and no Retry-After, keeps one key for ever, puts one name into a certificate,
-// does not get over a revoked account, and cannot be told to renew or to stop:
-// none of it can be added from outside.
+// minutes, knows no lock between replicas and no renewal information (RFC 9773),
+// waits out a Retry-After on the spot and remembers it for nobody, keeps one
+// key for ever, puts one name into a certificate, does not get over a revoked
+// account, and cannot be told to renew or to stop: none of it can be added from
+// outside.
 package acme
 
 import (
@@ -100,7 +101,7 @@ type certificate struct {
 
 	mu      sync.Mutex // of what follows
 	seen    string     // cache entry that was read last
-	failing string     // cache entry that does not work and was reported
+	failing string     // cache entry that does not work and was reported, and why
 	away    bool       // status tells of a cache that could not be reached
 	status  certs.Status
 	ari     renewalInfo

@@ -175,9 +175,17 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("Retry-After: %q is %s", value, got)
 		}
 	}
-	// What a clock that was years ahead has written does not hold us up.
-	if until := (record{Until: now.Add(365 * 24 * time.Hour), Asked: true}).wait(now, nil, false); !until.IsZero() {
-		t.Errorf("waits until %s", until)
+	// What a clock that was ahead has written does not hold us up for longer
+	// than what is kept of waits with a clock that is right.
+	for _, r := range []record{{Until: now.Add(longestAsked + time.Hour), Asked: true}, {Until: now.Add(lastRetry + m)}} {
+		if until := r.wait(now, nil, false); !until.IsZero() {
+			t.Errorf("%+v: waits until %s", r, until)
+		}
+	}
+	for _, r := range []record{{Until: now.Add(longestAsked), Asked: true}, {Until: now.Add(lastRetry)}} {
+		if until := r.wait(now, nil, false); !until.Equal(r.Until) {
+			t.Errorf("%+v: waits until %s", r, until)
+		}
 	}
 }
 

@@ -36,19 +36,20 @@ type answers struct {
 	alpn map[string]*tls.Certificate // by name
 }
 
-// provision makes an answer ready; cleanup takes it away.
-func (s *Source) provision(ctx context.Context, c *xacme.Client, ch *xacme.Challenge, name string) (cleanup func(), err error) {
+// provision makes an answer ready, for the certificate of that ID; cleanup takes
+// it away.
+func (s *Source) provision(ctx context.Context, c *xacme.Client, id string, ch *xacme.Challenge, name string) (cleanup func(), err error) {
 	switch Challenge(ch.Type) {
 	case TLSALPN01:
-		return s.provisionALPN(ctx, c, ch, name)
+		return s.provisionALPN(ctx, c, id, ch, name)
 	case HTTP01:
-		return s.provisionHTTP(ctx, c, ch)
+		return s.provisionHTTP(ctx, c, id, ch)
 	default:
 		return nil, fmt.Errorf("the challenge %s is not answered", ch.Type)
 	}
 }
 
-func (s *Source) provisionALPN(ctx context.Context, c *xacme.Client, ch *xacme.Challenge, name string) (func(), error) {
+func (s *Source) provisionALPN(ctx context.Context, c *xacme.Client, id string, ch *xacme.Challenge, name string) (func(), error) {
 	cert, err := c.TLSALPN01ChallengeCert(ch.Token, name)
 	if err != nil {
 		return nil, err
@@ -58,17 +59,17 @@ func (s *Source) provisionALPN(ctx context.Context, c *xacme.Client, ch *xacme.C
 		return nil, err
 	}
 	entry := s.alpnKey(name)
-	if err := s.o.Cache.Put(ctx, entry, append(crt, key...)); err != nil {
+	if err := s.lay(ctx, id, entry, append(crt, key...)); err != nil {
 		return nil, err
 	}
 	s.answers.set(func(a *answers) { a.alpn[name] = &cert })
 	return func() {
 		s.answers.set(func(a *answers) { delete(a.alpn, name) })
-		s.drop(ctx, entry)
+		s.lift(ctx, id, entry)
 	}, nil
 }
 
-func (s *Source) provisionHTTP(ctx context.Context, c *xacme.Client, ch *xacme.Challenge) (func(), error) {
+func (s *Source) provisionHTTP(ctx context.Context, c *xacme.Client, id string, ch *xacme.Challenge) (func(), error) {
 	if !token(ch.Token) { // it becomes the name of a file
 		return nil, fmt.Errorf("the CA's token %q is not base64url", ch.Token)
 	}
@@ -77,11 +78,11 @@ func (s *Source) provisionHTTP(ctx context.Context, c *xacme.Client, ch *xacme.C
 		return nil, err
 	}
 	entry, file := s.httpKey(ch.Token), ""
-	if err := s.o.Cache.Put(ctx, entry, []byte(response)); err != nil {
+	if err := s.lay(ctx, id, entry, []byte(response)); err != nil {
 		return nil, err
 	}
 	if s.o.Webroot != "" {
-		file = filepath.Join(s.o.Webroot, filepath.FromSlash(wellKnown), ch.Token)
+		file = s.webFile(ch.Token)
 		// Another server, perhaps of another user, reads it; it is no secret.
 		if err := errors.Join(mkdirPublic(filepath.Dir(file)), atomicfile.Write(file, []byte(response), 0o644)); err != nil {
 			return nil, err
@@ -90,7 +91,7 @@ func (s *Source) provisionHTTP(ctx context.Context, c *xacme.Client, ch *xacme.C
 	s.answers.set(func(a *answers) { a.http[ch.Token] = response })
 	return func() {
 		s.answers.set(func(a *answers) { delete(a.http, ch.Token) })
-		s.drop(ctx, entry)
+		s.lift(ctx, id, entry)
 		if file != "" {
 			if err := os.Remove(file); err != nil {
 				s.o.Log.Warn("an answer to a challenge is left behind", "file", file, "error", err)
@@ -118,14 +119,6 @@ func mkdirPublic(dir string) error {
 	return errors.Join(os.Chmod(dir, 0o755), atomicfile.Inherit(dir))
 }
 
-func (s *Source) drop(ctx context.Context, entry string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookup)
-	defer cancel()
-	if err := s.o.Cache.Delete(ctx, entry); err != nil {
-		s.o.Log.Warn("an answer to a challenge is left in the cache", "error", err)
-	}
-}
-
 func (a *answers) set(f func(*answers)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -137,6 +130,11 @@ func (a *answers) set(f func(*answers)) {
 
 func (s *Source) alpnKey(name string) string  { return s.prefix + name + "+alpn" }
 func (s *Source) httpKey(token string) string { return s.prefix + token + "+token" }
+
+// webFile is where the other server of port 80 looks for a token's answer.
+func (s *Source) webFile(t string) string {
+	return filepath.Join(s.o.Webroot, filepath.FromSlash(wellKnown), t)
+}
 
 // token says whether t is in base64url, as RFC 8555 has it.
 func token(t string) bool { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`).MatchString(t) }

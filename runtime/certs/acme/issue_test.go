@@ -1,9 +1,13 @@
 package acme
 
 import (
+	"cmp"
+	"crypto/ecdsa"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,7 +17,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"kasgen/runtime/certs/pebble"
 )
@@ -34,6 +38,7 @@ func TestIssue(t *testing.T) {
 		{"external account", pebble.Options{ExternalAccounts: map[string]string{"me": base64.RawURLEncoding.EncodeToString(mac)}},
 			func(o *Options) { o.External = &ExternalAccount{KeyID: "me", Key: mac} }, []string{kas}},
 		{"rsa", pebble.Options{}, func(o *Options) { o.KeyType = RSA2048 }, []string{kas}},
+		{"ecdsa384", pebble.Options{}, func(o *Options) { o.KeyType = ECDSA384 }, []string{kas}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -46,11 +51,15 @@ func TestIssue(t *testing.T) {
 			run(t, s)
 			await(t, "a certificate", ready(s))
 			for _, name := range tt.names {
-				leaf := w.leafOf(name)
-				if _, isRSA := leaf.PublicKey.(*rsa.PublicKey); isRSA != (o.KeyType == RSA2048) {
-					t.Errorf("%s has a key of type %T", name, leaf.PublicKey)
+				if got, want := keyOf(w.leafOf(name)), cmp.Or(o.KeyType, ECDSA256); got != want {
+					t.Errorf("%s has a key %s, want %s", name, got, want)
 				}
 			}
+			w.mu.Lock()
+			if len(w.accounts) != 1 || !strings.Contains(w.accounts[0], `"contact":["mailto:ops@example.com"]`) {
+				t.Errorf("the CA was told %v of the account, want one and its address", w.accounts)
+			}
+			w.mu.Unlock()
 			if got := len(w.placed()); got != len(o.Certificates) {
 				t.Errorf("%d orders, want %d", got, len(o.Certificates))
 			}
@@ -59,6 +68,18 @@ func TestIssue(t *testing.T) {
 				t.Error("the log holds a key")
 			}
 		})
+	}
+}
+
+// keyOf is the kind of a certificate's key.
+func keyOf(leaf *x509.Certificate) KeyType {
+	switch key := leaf.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return KeyType(fmt.Sprint("rsa", key.N.BitLen()))
+	case *ecdsa.PublicKey:
+		return KeyType(fmt.Sprint("ecdsa", key.Curve.Params().BitSize))
+	default:
+		return KeyType(fmt.Sprintf("%T", key))
 	}
 }
 
@@ -77,6 +98,9 @@ func private(t *testing.T, dir string) {
 		}
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v, want mode 0600", f.Name(), info, err)
+		}
+		if left(f.Name()) {
+			t.Errorf("%s was left", f.Name())
 		}
 	}
 }
@@ -150,7 +174,7 @@ func TestReplicas(t *testing.T) {
 			run(t, a)
 			run(t, b)
 			await(t, "both replicas", func() bool { return ready(a)() && ready(b)() })
-			if diff := cmp.Diff(a.Certificate(kas).Certificate, b.Certificate(kas).Certificate); diff != "" {
+			if diff := gocmp.Diff(a.Certificate(kas).Certificate, b.Certificate(kas).Certificate); diff != "" {
 				t.Errorf("the replicas have different certificates:\n%s", diff)
 			}
 			if n, accounts := len(w.placed()), w.made(); n != 1 || accounts != 1 {

@@ -73,7 +73,7 @@ func (s *Source) load(ctx context.Context, c *certificate) error {
 	c.mu.Lock()
 	seen, failing := c.seen, c.failing
 	c.mu.Unlock()
-	if err == nil && string(data) == seen {
+	if err == nil && len(data) > 0 && string(data) == seen {
 		return nil
 	}
 	if err != nil && !errors.Is(err, autocert.ErrCacheMiss) {
@@ -86,9 +86,10 @@ func (s *Source) load(ctx context.Context, c *certificate) error {
 		}
 	}
 	if err != nil && held == nil {
-		if !errors.Is(err, autocert.ErrCacheMiss) && string(data) != failing {
+		entry := err.Error() + string(data) // of a sealed one there is no data
+		if (!errors.Is(err, autocert.ErrCacheMiss) || errors.Is(err, errCutShort)) && entry != failing {
 			c.mu.Lock()
-			c.failing = string(data)
+			c.failing = entry
 			c.mu.Unlock()
 			s.fault(c, fmt.Errorf("the certificate in the cache does not work, a new one is obtained: %w", err), time.Time{})
 		}
@@ -156,6 +157,7 @@ func (s *Source) obtain(ctx context.Context, c *certificate, force bool) error {
 	if held != before {
 		return nil
 	}
+	s.sweep(locked, c)
 	last := s.record(ctx, c)
 	if until := last.wait(s.o.Now(), held, force); !until.IsZero() {
 		c.mu.Lock()

@@ -105,7 +105,7 @@ func (s *Source) order(ctx context.Context, c *xacme.Client, names []string, rep
 		return nil, orderError{err}
 	}
 	if order.Status == xacme.StatusPending {
-		if err := s.authorize(ctx, c, order.AuthzURLs, kind); err != nil {
+		if err := s.authorize(ctx, c, names[0], order.AuthzURLs, kind); err != nil {
 			s.relinquish(ctx, c, order.AuthzURLs)
 			return nil, err
 		}
@@ -116,7 +116,7 @@ func (s *Source) order(ctx context.Context, c *xacme.Client, names []string, rep
 	return s.finalize(ctx, c, order, names)
 }
 
-func (s *Source) authorize(ctx context.Context, c *xacme.Client, urls []string, kind Challenge) error {
+func (s *Source) authorize(ctx context.Context, c *xacme.Client, id string, urls []string, kind Challenge) error {
 	for _, url := range urls {
 		z, err := c.GetAuthorization(ctx, url)
 		if err != nil {
@@ -129,15 +129,15 @@ func (s *Source) authorize(ctx context.Context, c *xacme.Client, urls []string, 
 		if at < 0 {
 			return fmt.Errorf("%s: %w", z.Identifier.Value, errNotOffered)
 		}
-		if err := s.answer(ctx, c, z, z.Challenges[at]); err != nil {
+		if err := s.answer(ctx, c, id, z, z.Challenges[at]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Source) answer(ctx context.Context, c *xacme.Client, z *xacme.Authorization, ch *xacme.Challenge) error {
-	cleanup, err := s.provision(ctx, c, ch, z.Identifier.Value)
+func (s *Source) answer(ctx context.Context, c *xacme.Client, id string, z *xacme.Authorization, ch *xacme.Challenge) error {
+	cleanup, err := s.provision(ctx, c, id, ch, z.Identifier.Value)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ type suggestion struct {
 func (s *Source) recall(ctx context.Context, c *certificate) {
 	if r := s.record(ctx, c); r.Failures > 0 {
 		c.mu.Lock()
-		c.status.Error, c.status.Retry = r.Error, r.Until
+		c.status.Error, c.status.Retry = r.Error, r.until(s.o.Now())
 		c.mu.Unlock()
 	}
 	if held := s.Certificate(c.id); held != nil {

@@ -15,10 +15,23 @@ type record struct {
 	Error    string    `json:"error,omitempty"`
 }
 
+// until is when the wait ends; zero: a clock has jumped meanwhile, for it is
+// longer than any that is ever kept.
+func (r record) until(now time.Time) time.Time {
+	longest := lastRetry
+	if r.Asked {
+		longest = longestAsked
+	}
+	if r.Until.Sub(now) > longest {
+		return time.Time{}
+	}
+	return r.Until
+}
+
 // wait is until when no attempt is to be made; zero: there may be one now.
 func (r record) wait(now time.Time, held *tls.Certificate, force bool) time.Time {
-	if r.Until.After(now) && (r.Asked || !force) && r.Until.Sub(now) <= longestAsked {
-		return r.Until // later than that, a clock has jumped
+	if until := r.until(now); until.After(now) && (r.Asked || !force) {
+		return until
 	}
 	if held == nil || force {
 		return time.Time{}

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -230,57 +228,6 @@ func TestRetryAfter(t *testing.T) {
 	await(t, "a certificate", func() bool { return b.Certificate(kas) != nil })
 }
 
-// TestBrokenCache writes halves of what is there, as a crash of a machine may
-// leave.
-func TestBrokenCache(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, pebble.Options{})
-	dir := t.TempDir()
-	s := w.replica(w.options(dir))
-	if err := s.Renew(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		path := filepath.Join(dir, f.Name())
-		info, err := f.Info()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Truncate(path, info.Size()/2); err != nil {
-			t.Fatal(err)
-		}
-	}
-	// Who has it in use writes it again; who starts obtains another.
-	held := s.Certificate(kas)
-	stop := run(t, s)
-	await(t, "the cache to be whole", func() bool {
-		data, err := os.ReadFile(filepath.Join(dir, s.certKey(s.certs[0])))
-		if err != nil {
-			return false
-		}
-		c, err := certs.Parse(data, data)
-		return err == nil && serialOf(c.Leaf) == serialOf(held.Leaf)
-	})
-	stop()
-	w.leave()
-	if err := os.Truncate(filepath.Join(dir, s.certKey(s.certs[0])), 100); err != nil {
-		t.Fatal(err)
-	}
-	next := w.replica(w.options(dir))
-	if next.Certificate(kas) != nil {
-		t.Error("half a certificate is in use")
-	}
-	run(t, next)
-	await(t, "a certificate", ready(next))
-	if w.leafOf(kas).SerialNumber.Cmp(held.Leaf.SerialNumber) == 0 {
-		t.Error("the lost certificate is back")
-	}
-}
-
 // TestRevokedAccount: the account is deactivated behind our back.
 func TestRevokedAccount(t *testing.T) {
 	t.Parallel()
@@ -316,34 +263,5 @@ func TestRevokedAccount(t *testing.T) {
 	}
 	if n := w.made(); n != 3 {
 		t.Errorf("%d accounts were made, want 3", n)
-	}
-}
-
-// TestClock sets the clock back and forth.
-func TestClock(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, pebble.Options{})
-	var ahead atomic.Int64
-	o := w.options(t.TempDir())
-	o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-	s := w.replica(o)
-	run(t, s)
-	await(t, "a certificate", ready(s))
-	first := serialOf(w.leafOf(kas))
-	ahead.Store(int64(-10 * 365 * 24 * time.Hour))
-	w.leafOf(kas) // a clock without a battery: what there is serves
-	ahead.Store(int64(80 * 24 * time.Hour))
-	await(t, "the renewal", func() bool { return serialOf(s.Certificate(kas).Leaf) != first })
-	// To this clock every certificate is due at once; orders do not follow
-	// each other for that.
-	s.look(t.Context(), s.certs[0])
-	s.look(t.Context(), s.certs[0])
-	if n := len(w.placed()); n != 2 {
-		t.Errorf("%d orders, want 2", n)
-	}
-	ahead.Store(0)
-	w.leafOf(kas)
-	if !certs.Ready(s, time.Now()) {
-		t.Errorf("with the clock right the status is %+v", s.Status()[0])
 	}
 }

@@ -27,6 +27,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(lockIn); dir != "" {
+		os.Exit(holdLock(dir))
+	}
 	// Validation is real and nonces are rejected; only its random sleep before
 	// validating is off.
 	if err := os.Setenv("PEBBLE_VA_NOSLEEP", "1"); err != nil {
@@ -55,7 +58,7 @@ type world struct {
 	replicas []*Source
 	front    func(w http.ResponseWriter, r *http.Request) bool // true: it has answered
 	orders   []string                                          // payloads
-	accounts int
+	accounts []string                                          // payloads
 }
 
 func newWorld(t *testing.T, o pebble.Options) *world {
@@ -114,14 +117,14 @@ func (w *world) intercept(next http.Handler) http.Handler {
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		var jws struct{ Payload string }
+		_ = json.Unmarshal(body, &jws)
+		payload, _ := base64.RawURLEncoding.DecodeString(jws.Payload)
 		switch r.URL.Path {
 		case "/order-plz":
-			var jws struct{ Payload string }
-			_ = json.Unmarshal(body, &jws)
-			payload, _ := base64.RawURLEncoding.DecodeString(jws.Payload)
 			w.orders = append(w.orders, string(payload))
 		case "/sign-me-up":
-			w.accounts++
+			w.accounts = append(w.accounts, string(payload))
 		}
 	})
 }
@@ -149,7 +152,7 @@ func (w *world) placed() []string {
 func (w *world) made() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.accounts
+	return len(w.accounts)
 }
 
 // next is the replica whose turn it is.

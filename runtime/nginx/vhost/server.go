@@ -82,10 +82,18 @@ func (c *Config) Bound(drain time.Duration) { c.drain = drain }
 // names of their servers, as far as those are single names.
 func (c *Config) Pairs() []certs.Served { return slices.Clone(c.pairs) }
 
+// AnyOf are kas's names: for one of them a certificate has to be whose servers
+// have no single names.
+func (c *Config) AnyOf(names []string) {
+	for i := range c.pairs {
+		c.pairs[i].AnyOf = names
+	}
+}
+
 // New reads the certificates and opens every listener, or none.
 func (c *Config) New(ctx context.Context, h *host.Host) (*Server, error) {
 	s := &Server{config: c, host: h, log: h.Log, roots: map[string]*x509.CertPool{}, retired: make(chan struct{}),
-		certs: certs.NewWatched(certs.FilesOptions{Log: h.Log, ReadFile: h.ReadFile}), files: map[*server]*certs.Files{}}
+		certs: certs.NewWatched(certs.FilesOptions{Log: h.Log, ReadFile: h.ReadFile, Served: c.pairs}), files: map[*server]*certs.Files{}}
 	if err := s.open(); err != nil {
 		return nil, err
 	}
