@@ -34,6 +34,7 @@ func testKubelet(t *testing.T, s *apiserver.Server, worlds []*world, kubectls []
 		t.Fatal(err)
 	}
 	o.Kubelet = program.Path
+	before := look(t)
 	n, err := kubelet.Start(t.Context(), s, o)
 	if errors.Is(err, kubelet.ErrImpossible) {
 		t.Skipf("skipping kubelet and containerd: %v", err)
@@ -45,6 +46,7 @@ func testKubelet(t *testing.T, s *apiserver.Server, worlds []*world, kubectls []
 		if err := n.Close(); err != nil {
 			t.Error(err)
 		}
+		nothingLeft(t, before)
 	}()
 	testKubectl(t, s, "kubelet and containerd", all("kasgen-contained", pod{kubelet.Pod, n.Port}, worlds, kubectls))
 }

@@ -8,14 +8,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"kasgen/scenarios/lab/program"
 )
 
 // ErrImpossible is for machines on which no node can run: not as root, beside
-// another kubelet, or where a container was tried and the runtime complained.
-// It is no fault of what is tested.
+// another kubelet, or where a container was tried and the runtime complained of
+// the machine. It is no fault of what is tested.
 var ErrImpossible = errors.New("no node runs on this machine")
 
 // namespace is where containerd keeps what a kubelet asks for.
@@ -69,7 +70,9 @@ func (c *containerd) start(ctx context.Context, o Options) error {
 			return nil
 		}
 		if err := c.process.Running(); err != nil {
-			return fmt.Errorf("%w: %w", ErrImpossible, err)
+			// What it has said before is of plugins that it can do without.
+			said := strings.Split(strings.TrimSpace(c.process.Said()), "\n")
+			return blamed(err, said[len(said)-1])
 		}
 		select {
 		case <-ctx.Done():
@@ -94,6 +97,14 @@ func (c *containerd) run(ctx context.Context, args ...string) (string, error) {
 func (c *containerd) try(ctx context.Context) error {
 	_, err := c.run(ctx, "run", "--rm", "--snapshotter=native", "--net-host", image, "kasgen-try", "/bin/true")
 	if err != nil && ctx.Err() == nil {
+		return blamed(err, err.Error())
+	}
+	return err
+}
+
+// blamed is ErrImpossible where the machine is at fault, by a complaint.
+func blamed(err error, complaint string) error {
+	if unfit(complaint) {
 		return fmt.Errorf("%w: %w", ErrImpossible, err)
 	}
 	return err
