@@ -177,7 +177,7 @@ func TestBackoff(t *testing.T) {
 	}
 	// What a clock that was ahead has written does not hold us up for longer
 	// than what is kept of waits with a clock that is right.
-	for _, r := range []record{{Until: now.Add(longestAsked + time.Hour), Asked: true}, {Until: now.Add(lastRetry + m)}} {
+	for _, r := range []record{{Until: now.Add(longestAsked + time.Hour), Asked: true}, {Until: now.Add(lastRetry + slack + m)}} {
 		if until := r.wait(now, nil, false); !until.IsZero() {
 			t.Errorf("%+v: waits until %s", r, until)
 		}

@@ -95,3 +95,27 @@ func TestClockWasAhead(t *testing.T) {
 		t.Errorf("with the clock right and the CA up: %+v", s.Status()[0])
 	}
 }
+
+// TestClockBehind: an attempt failed for the eighth time, or the CA asked for a
+// week. A replica whose clock is a little behind keeps that wait too, though to
+// it the wait is longer than any that is ever kept.
+func TestClockBehind(t *testing.T) {
+	t.Parallel()
+	for name, kept := range map[string]record{
+		"of our own": {Until: time.Now().Add(lastRetry), Failures: 8, Error: "closed for today"},
+		"the CA's":   {Until: time.Now().Add(longestAsked), Failures: 1, Asked: true, Error: "too many"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, pebble.Options{})
+			o, ahead := w.clock(t.TempDir())
+			ahead.Store(int64(-time.Minute))
+			s := w.replica(o)
+			s.putRecord(t.Context(), s.certs[0], kept)
+			s.look(t.Context(), s.certs[0])
+			if st := s.Status()[0]; len(w.placed()) != 0 || !st.Retry.Equal(kept.Until) || st.Error != kept.Error {
+				t.Errorf("%d orders, %+v", len(w.placed()), st)
+			}
+		})
+	}
+}

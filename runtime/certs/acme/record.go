@@ -15,6 +15,11 @@ type record struct {
 	Error    string    `json:"error,omitempty"`
 }
 
+// slack is how far the clocks of replicas may be apart. The longest waits that
+// there are are ordinary ones, and to a replica whose clock is behind they are
+// longer still.
+const slack = 5 * time.Minute
+
 // until is when the wait ends; zero: a clock has jumped meanwhile, for it is
 // longer than any that is ever kept.
 func (r record) until(now time.Time) time.Time {
@@ -22,7 +27,7 @@ func (r record) until(now time.Time) time.Time {
 	if r.Asked {
 		longest = longestAsked
 	}
-	if r.Until.Sub(now) > longest {
+	if r.Until.Sub(now) > longest+slack {
 		return time.Time{}
 	}
 	return r.Until
