@@ -38,13 +38,16 @@ func (s *Source) lay(ctx context.Context, id, entry string, answer []byte) error
 }
 
 // lift takes an answer away, and the word of it, unless the lock is another's
-// by now and so is the word.
+// by now: that one sweeps before it lays its own, and what lies there since is
+// its own, be it in an entry of the same name, as of tls-alpn-01.
 func (s *Source) lift(ctx context.Context, id, entry string) {
-	lost := errors.Is(context.Cause(ctx), ErrLockLost)
+	if errors.Is(context.Cause(ctx), ErrLockLost) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookup)
 	defer cancel()
 	err := s.o.Cache.Delete(ctx, entry)
-	if err == nil && !lost {
+	if err == nil {
 		err = s.o.Cache.Delete(ctx, s.laidKey(id))
 	}
 	if err != nil {
@@ -53,7 +56,8 @@ func (s *Source) lift(ctx context.Context, id, entry string) {
 }
 
 // sweep takes away what an owner of the certificate's lock has left that was
-// killed. Its caller has the lock, so that nobody waits for the CA to ask.
+// killed, or lost the lock. Its caller has the lock, so that nobody waits for
+// the CA to ask.
 func (s *Source) sweep(ctx context.Context, c *certificate) {
 	data, err := s.o.Cache.Get(ctx, s.laidKey(c.id))
 	if errors.Is(err, autocert.ErrCacheMiss) {
@@ -67,7 +71,7 @@ func (s *Source) sweep(ctx context.Context, c *certificate) {
 		err = s.o.Cache.Delete(ctx, s.laidKey(c.id))
 	}
 	if err != nil {
-		s.o.Log.Warn("an answer to a challenge is left in the cache by who was killed", "certificate", c.id, "error", err)
+		s.o.Log.Warn("an answer to a challenge is left in the cache by an owner of the lock before", "certificate", c.id, "error", err)
 	}
 }
 
@@ -89,6 +93,6 @@ func (s *Source) remove(ctx context.Context, left laid) error {
 	if sum := sha256.Sum256(answer); err != nil || string(sum[:]) != string(left.Sum) {
 		return err
 	}
-	s.o.Log.Info("an answer to a challenge was left by who was killed; it is taken away", "entry", left.Entry)
+	s.o.Log.Info("an answer to a challenge was left by an owner of the lock that was killed or lost it; it is taken away", "entry", left.Entry)
 	return s.o.Cache.Delete(ctx, left.Entry)
 }

@@ -139,3 +139,42 @@ func TestLeftoverOfAnother(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLostLockLeavesAnswer: who has lost the lock leaves the answer that its
+// successor has laid in its place, and the successor's sweep takes away what
+// there still is of it.
+func TestLostLockLeavesAnswer(t *testing.T) {
+	t.Parallel()
+	for _, succeeded := range []bool{true, false} {
+		o := quiet(t)
+		s, err := New(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := s.certs[0]
+		entry := s.alpnKey(c.id)
+		locked, lose := context.WithCancelCause(t.Context())
+		if err := s.lay(locked, c.id, entry, []byte("of who loses")); err != nil {
+			t.Fatal(err)
+		}
+		lose(ErrLockLost)
+		if succeeded {
+			s.sweep(t.Context(), c)
+			if err := s.lay(t.Context(), c.id, entry, []byte("the successor's")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.lift(locked, c.id, entry)
+		if !succeeded {
+			s.sweep(t.Context(), c)
+		}
+		answer, err := o.Cache.Get(t.Context(), entry)
+		_, word := o.Cache.Get(t.Context(), s.laidKey(c.id))
+		if succeeded && (string(answer) != "the successor's" || word != nil) {
+			t.Errorf("the successor's answer: %q, %v; the word of it: %v", answer, err, word)
+		}
+		if !succeeded && (!errors.Is(err, autocert.ErrCacheMiss) || !errors.Is(word, autocert.ErrCacheMiss)) {
+			t.Errorf("after a sweep there is an answer, %q, %v, or a word: %v", answer, err, word)
+		}
+	}
+}
