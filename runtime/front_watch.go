@@ -111,7 +111,8 @@ func (f *nativeFront) Status() []certs.Status {
 	defer w.told.Unlock()
 	all := slices.Clone(w.loaded)
 	for i := range all {
-		all[i].Failures, all[i].Error = w.failures, cmp.Or(all[i].Error, w.failure)
+		// What the program says of the next is more than that there is none yet.
+		all[i].Failures, all[i].Error = w.failures, cmp.Or(w.failure, all[i].Error)
 	}
 	return all
 }

@@ -31,7 +31,7 @@ func (b *Bundle) parts() []part {
 	if b.provisions() {
 		parts = append(parts, part{name: string(Certs), data: b.data[certsFile], files: b.certs.Files(),
 			make: func(ctx context.Context, h *host.Host, r *Running) (_ server, err error) {
-				made, err = b.certs.New(ctx, h, r.refresh)
+				made, err = b.certs.New(ctx, h, r.refresh, r.Status)
 				return made, err
 			}})
 	}

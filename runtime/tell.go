@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"kasgen/runtime/certs"
@@ -16,22 +17,41 @@ type certified interface {
 
 // Status is of every certificate of the generation that runs, those that expire
 // first at the head. What is obtained here is told by who obtains it, and not
-// again by who reads the files.
+// again by who reads the files; but of a real program, which may refuse them, it
+// is told what clients see of it.
 func (r *Running) Status() []certs.Status {
 	r.mu.Lock()
 	roles := slices.Clone(r.roles)
 	r.mu.Unlock()
-	var all []certs.Status
-	var written []string
+	written := map[string]string{} // certificates by their files
 	for _, role := range roles {
 		if p, ok := role.server.(*provision.Server); ok {
-			written = append(written, p.Written()...)
-		}
-		if c, ok := role.server.(certified); ok {
-			all = append(all, c.Status()...)
+			maps.Copy(written, p.Written())
 		}
 	}
-	all = slices.DeleteFunc(all, func(s certs.Status) bool { return slices.Contains(written, s.ID) })
+	var all []certs.Status
+	shown := map[string][]certs.Status{} // by who may refuse it, by certificate
+	for _, role := range roles {
+		c, ok := role.server.(certified)
+		if !ok {
+			continue
+		}
+		_, refuses := role.server.(*nativeFront)
+		for _, s := range c.Status() {
+			id, isWritten := written[s.ID]
+			switch {
+			case !isWritten:
+				all = append(all, s)
+			case refuses:
+				shown[id] = append(shown[id], s)
+			}
+		}
+	}
+	for i := range all {
+		for _, s := range shown[all[i].ID] {
+			all[i] = all[i].Shown(s)
+		}
+	}
 	slices.SortStableFunc(all, func(a, b certs.Status) int { return a.NotAfter.Compare(b.NotAfter) })
 	return all
 }

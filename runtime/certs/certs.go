@@ -6,8 +6,10 @@
 package certs
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"slices"
 	"time"
 )
 
@@ -48,6 +50,23 @@ type Status struct {
 // Ready says whether clients can be served at that time.
 func (s Status) Ready(now time.Time) bool {
 	return !s.NotAfter.IsZero() && now.Before(s.NotAfter)
+}
+
+// Shown is s, which somebody obtains, as far as clients see of it: by is of who
+// serves it from its files, and may have refused them. Of two certificates it is
+// the one that ends first.
+func (s Status) Shown(by Status) Status {
+	if by.NotAfter.Before(s.NotAfter) {
+		s.Issuer, s.NotBefore, s.NotAfter, s.Renewed = by.Issuer, by.NotBefore, by.NotAfter, by.Renewed
+	}
+	s.Error = cmp.Or(s.Error, by.Error)
+	s.Failures += by.Failures
+	for _, name := range by.Foreign {
+		if !slices.Contains(s.Foreign, name) {
+			s.Foreign = append(slices.Clone(s.Foreign), name)
+		}
+	}
+	return s
 }
 
 // Ready says whether a source has everything that it ought to have.

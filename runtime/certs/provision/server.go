@@ -37,7 +37,8 @@ type Server struct {
 	accept *accept.Listener
 	addr   string
 	bound  net.Addr
-	files  []string // that it writes, as the file names them
+	status func() []certs.Status
+	files  map[string]string // that it writes, as certs.yaml names them: the certificate's ID by the file
 
 	retire  sync.Once
 	retired chan struct{}
@@ -45,8 +46,9 @@ type Server struct {
 
 // New opens the cache, writes what is in it, or a placeholder where a program
 // would find nothing, and opens the listener. changed is called after
-// certificates have been written, until it returns no error.
-func (c *Config) New(ctx context.Context, h *host.Host, changed func(context.Context) error) (*Server, error) {
+// certificates have been written, until it returns no error. status is what the
+// listener tells of: of who serves what is written, too; nil: what is obtained.
+func (c *Config) New(ctx context.Context, h *host.Host, changed func(context.Context) error, status func() []certs.Status) (*Server, error) {
 	client, err := caClient(h, c.file.ACME.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("certificates: %w", err)
@@ -55,7 +57,10 @@ func (c *Config) New(ctx context.Context, h *host.Host, changed func(context.Con
 	if err != nil {
 		return nil, fmt.Errorf("certificates: %w", err)
 	}
-	s := &Server{host: h, client: client, addr: c.file.Observability.Listen, files: c.Written(), source: source{obtained, &certs.Set{}}, retired: make(chan struct{})}
+	s := &Server{host: h, client: client, addr: c.file.Observability.Listen, status: status, files: map[string]string{}, source: source{obtained, &certs.Set{}}, retired: make(chan struct{})}
+	if status == nil {
+		s.status = s.Status
+	}
 	s.export = certs.Export{Log: h.Log, Source: obtained, Changed: changed}
 	for _, cert := range c.file.Certificates {
 		o := certs.Output{ID: cert.Names[0], Certificate: h.At(cert.CertificateFile), Key: h.At(cert.KeyFile), Combined: h.At(cert.CombinedFile)}
@@ -63,6 +68,11 @@ func (c *Config) New(ctx context.Context, h *host.Host, changed func(context.Con
 			return nil, fmt.Errorf("certificates: %w", err)
 		}
 		s.export.Outputs = append(s.export.Outputs, o)
+		for _, file := range []string{cert.CertificateFile, cert.KeyFile, cert.CombinedFile} {
+			if file != "" {
+				s.files[file] = o.ID
+			}
+		}
 	}
 	ln, err := h.Listen(ctx, "tcp", s.addr)
 	if err != nil {
@@ -84,8 +94,9 @@ func (s *Server) Renew(ctx context.Context) error { return s.source.Renew(ctx) }
 // Status is of every certificate.
 func (s *Server) Status() []certs.Status { return s.source.Status() }
 
-// Written are the files that certificates and keys are written to.
-func (s *Server) Written() []string { return s.files }
+// Written are the IDs of the certificates by the files that these and their keys
+// are written to.
+func (s *Server) Written() map[string]string { return s.files }
 
 // Addrs are the listeners' real addresses by those that the file names.
 func (s *Server) Addrs() map[string]net.Addr { return map[string]net.Addr{s.addr: s.bound} }
@@ -138,7 +149,7 @@ func (s *Server) Close() {
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /liveness", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.Handle("GET /readiness", certs.Readiness(s.Status, time.Now))
+	mux.Handle("GET /readiness", certs.Readiness(s.status, time.Now))
 	// A CA asks on port 80, and the server there passes it on.
 	mux.Handle("/.well-known/acme-challenge/", s.source.HTTPHandler(http.NotFoundHandler()))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.host.Metrics, promhttp.HandlerOpts{Registry: s.host.Metrics}))

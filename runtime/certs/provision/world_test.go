@@ -156,7 +156,7 @@ func (w *world) make(h *host.Host, text []byte) (*provision.Server, error) {
 		defer w.mu.Unlock()
 		w.changed++
 		return nil
-	})
+	}, nil)
 	if err == nil {
 		w.mu.Lock()
 		w.source = s.Source()
