@@ -44,6 +44,13 @@ func cleartextToTLS(what string, a *answer) Check {
 	return failed(codeGateway, what+" is answered "+a.String(), "cleartext is spoken to a listener that has TLS: the front, or a proxy behind it, does not speak TLS to kas", speakTLS).because(causeToTLS)
 }
 
+// agentToTLS explains that answer to a request with credentials: without them
+// the same path has led to kas, and so it is given behind kas.
+func agentToTLS(what string, a *answer) Check {
+	return failed(codeDenied, what+" is answered "+a.String(), "behind kas: the agent speaks http to the cluster's API, which has TLS",
+		"give the agent an https address of the API: server in its kubeconfig, or of the proxy between the two")
+}
+
 // notKAS explains an answer of somebody else.
 func notKAS(what string, a *answer) Check {
 	observed := what + " is answered " + a.String()

@@ -44,6 +44,41 @@ func TestWithToken(t *testing.T) {
 	}
 }
 
+// TestAgentToTLS: the front is fine and kas answers; its agent speaks cleartext
+// to the cluster's API, whose answer is the one of a kas with TLS.
+func TestAgentToTLS(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	kas := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "" {
+			status(w, http.StatusUnauthorized, "Unauthorized")
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // what is missing of it the answer shows
+		resp, err := http.Get("http://" + l.tls + r.URL.Path)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		w.WriteHeader(resp.StatusCode)
+		_, _ = io.Copy(w, resp.Body) // the probe says what it misses
+	}))
+	t.Cleanup(kas.Close)
+	address, dir := l.nginx(t, edit(t, goodNginx, "proxy_pass http://API;", "proxy_pass http://"+kas.Listener.Addr().String()+";"))
+	o := l.options(t, address, dir)
+	shell(&o)
+	r := Run(t.Context(), o)
+	for _, id := range []ID{CheckRequest, CheckBody} {
+		if c, _ := r.Check(id); c.Code != codeDenied || !strings.Contains(c.Why, "the agent speaks http") || c.At != nil {
+			t.Errorf("%+v", c)
+		}
+	}
+	if r.First == nil || r.First.ID != CheckRequest {
+		t.Errorf("the first is %+v", r.First)
+	}
+}
+
 // TestTokenStaysHome probes with a token where the certificate does not hold,
 // and where the server gives back what it is sent.
 func TestTokenStaysHome(t *testing.T) {

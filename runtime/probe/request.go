@@ -41,6 +41,8 @@ func denied(what string, a *answer) Check {
 	observed := what + " is answered " + a.String()
 	s, kube := a.kube()
 	switch {
+	case a.wantsTLS():
+		return agentToTLS(what, a)
 	case kube && a.status == http.StatusUnauthorized && strings.Contains(s.Message, "credentials"):
 		return failed(codeDenied, observed, "kas got no credentials: a proxy on the way takes the Authorization header away", "pass it (no proxy_set_header Authorization, no login of the proxy's own on this path)").because(causeAuthorization)
 	case kube && a.status == http.StatusUnauthorized:
@@ -56,7 +58,7 @@ func denied(what string, a *answer) Check {
 		return failed(codeDenied, observed, "there is no such object", "correct --pod")
 	case kube:
 		return failed(codeDenied, observed, "the path is fine as far as kas; kas, GitLab or the cluster does not do it", "look at kas's log")
-	case a.html() && !a.wantsTLS() && a.status >= 400 && a.status < 500:
+	case a.html() && a.status >= 400 && a.status < 500:
 		return replaced(what, a)
 	}
 	if c, ok := gateway(what, a); ok {
@@ -143,6 +145,8 @@ func (e *endpoint) checkBody(ctx context.Context) Check {
 		return passed("a request with %s reaches kas: %d %s", what, a.status, s.Message)
 	case a.status == http.StatusCreated:
 		return passed("%s reaches the cluster", what)
+	case token && a.wantsTLS():
+		return agentToTLS(what, a)
 	}
 	if c, ok := gateway(what, a); ok {
 		return c
@@ -173,7 +177,7 @@ func (e *endpoint) checkExec(u upgrading) checker {
 			return failed(codeUpgrade, what+" gets no answer: "+err.Error(), "kubectl hangs or breaks", "look at the front's log")
 		}
 		if s == nil {
-			if c, ok := u.refused(what, a); ok && a.status == http.StatusBadRequest {
+			if c, ok := u.refused(what, a); ok && a.status == http.StatusBadRequest && !a.wantsTLS() {
 				return c
 			}
 			return denied(what, a)
