@@ -38,8 +38,9 @@ type Options struct {
 	// come in time, before it is closed.
 	Silent func(net.Conn)
 	// Cleartext is called, if not nil, with a connection that began with
-	// something else than TLS where TLS is spoken, before it is closed.
-	Cleartext func(net.Conn)
+	// something else than TLS where TLS is spoken, before it is closed; began is
+	// its beginning.
+	Cleartext func(c net.Conn, began [5]byte)
 }
 
 // AnyProxy, as Options.Proxy, takes a PROXY header of either version.
@@ -165,7 +166,7 @@ func (l *Listener) classify(raw net.Conn) (sniff.Protocol, net.Conn, error) {
 		if err := t.Handshake(); err != nil {
 			var clear tls.RecordHeaderError
 			if errors.As(err, &clear) && clear.Conn != nil && l.Cleartext != nil {
-				l.Cleartext(clear.Conn)
+				l.Cleartext(clear.Conn, clear.RecordHeader)
 			}
 			return "", nil, fmt.Errorf("TLS handshake: %w", err)
 		}

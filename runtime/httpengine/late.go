@@ -7,8 +7,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"kasgen/runtime/sniff"
 )
 
 // headClock knows whether a connection of HTTP/1.1 is within the head of a
@@ -72,15 +70,3 @@ func tell(c net.Conn, word string) {
 		_, _ = io.WriteString(c, word) // it may have gone
 	}
 }
-
-// lastWord is tell for a client that is still sending, which a close alone
-// would reset before it has read.
-func lastWord(c net.Conn, word string) {
-	tell(c, word)
-	if sniff.CloseWrite(c) == nil && c.SetReadDeadline(time.Now().Add(lingerLimit)) == nil {
-		_, _ = io.Copy(io.Discard, io.LimitReader(c, lingerBytes))
-	}
-}
-
-// lingerBytes bounds what is read of a client that nobody listens to.
-const lingerBytes = 64 << 10

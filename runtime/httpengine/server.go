@@ -113,7 +113,7 @@ func NewServer(ln net.Listener, handler http.Handler, o ServerOptions) *Server {
 		begin.Silent = func(c net.Conn) { tell(c, o.Late) }
 	}
 	if o.Cleartext != nil {
-		begin.Cleartext = func(c net.Conn) { lastWord(c, o.Cleartext()) }
+		begin.Cleartext = func(c net.Conn, _ [5]byte) { accept.LastWord(c, o.Cleartext()) }
 	}
 	s.accept = accept.New(ln, begin, s.put)
 	return s

@@ -43,7 +43,7 @@ func (s *Server) openObservability(ctx context.Context, h *host.Host) error {
 	mux.Handle("GET "+o.Prometheus.URLPath, promhttp.HandlerFor(h.Metrics, promhttp.HandlerOpts{Registry: h.Metrics}))
 	s.observe = http1.NewServer(ln.Addr(), mux, httpLimits(), h.Log)
 	s.observe.HTTP().WriteTimeout = 15 * time.Second
-	s.observeOn = accept.New(ln, begin, func(_ sniff.Protocol, conn net.Conn) { s.observe.Put(conn) })
+	s.observeOn = accept.New(ln, overHTTP(begin), func(_ sniff.Protocol, conn net.Conn) { s.observe.Put(conn) })
 	return nil
 }
 

@@ -129,6 +129,9 @@ func (s *Server) openAgents(ctx context.Context, h *host.Host) error {
 	s.addrs[l.Address] = ln.Addr()
 	s.grpcConns = sniff.NewQueue(ln.Addr())
 	s.websockets = http1.NewServer(ln.Addr(), s.webSocketHandler(), httpLimits(), h.Log)
+	if l.Websocket {
+		o = overHTTP(o) // else GitLab's is a gRPC server, which says nothing
+	}
 	s.accept(accept.New(ln, o, func(p sniff.Protocol, conn net.Conn) {
 		if p == sniff.HTTP2 {
 			s.shared.intake.put(conn)
@@ -167,7 +170,7 @@ func (s *Server) openProxy(ctx context.Context, c *Config, h *host.Host, version
 	limits := httpLimits()
 	limits.Refusal = proxy.Refusal
 	s.api = http1.NewServer(ln.Addr(), s.proxy, limits, h.Log)
-	s.accept(accept.New(ln, o, func(_ sniff.Protocol, conn net.Conn) { s.api.Put(conn) }), "agent.kubernetes_api.listen")
+	s.accept(accept.New(ln, overHTTP(o), func(_ sniff.Protocol, conn net.Conn) { s.api.Put(conn) }), "agent.kubernetes_api.listen")
 	return nil
 }
 

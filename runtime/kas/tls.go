@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 
 	"kasgen/runtime/accept"
 	"kasgen/runtime/gitlab"
@@ -28,6 +29,19 @@ func options(h *host.Host, certFile, keyFile string, alpn ...string) (accept.Opt
 	}
 	o.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: alpn, MinVersion: tls.VersionTLS12}
 	return o, nil
+}
+
+// overHTTP are o's for a listener of HTTP. Who speaks it in cleartext to TLS
+// gets the words of net/http, and so of GitLab's kas, whose clients and proxies
+// know the mistake by them; whatever else comes gets none.
+func overHTTP(o accept.Options) accept.Options {
+	o.Cleartext = func(c net.Conn, began [5]byte) {
+		switch string(began[:]) {
+		case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO": // as net/http has it
+			accept.LastWord(c, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+		}
+	}
+	return o
 }
 
 // websocketKey reads the key of WebSocket tokens; no file is no key. The

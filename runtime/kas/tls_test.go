@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -42,6 +44,21 @@ func certificate(t *testing.T) (cert, key []byte, roots *x509.CertPool) {
 	roots = x509.NewCertPool()
 	roots.AppendCertsFromPEM(read(filepath.Join(dir, "ca.crt")))
 	return read(path), read(state.KeyPath(path)), roots
+}
+
+// inClear is what comes for bytes without TLS before the connection ends.
+func inClear(t *testing.T, address, send string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, send); err != nil {
+		t.Fatal(err)
+	}
+	said, _ := io.ReadAll(c) // it may be reset, once it has been told or not
+	return string(said)
 }
 
 // TestTLSEverywhere: each listener speaks TLS if the file names a certificate,
@@ -98,11 +115,26 @@ private_api: {listen: {address: "127.0.0.1:2", authentication_secret_file: secre
 			}
 			c.Close()
 		}
-		// Cleartext gets no answer.
-		req.URL.Scheme = "http"
-		if resp, err := tr.RoundTrip(req); err == nil {
-			resp.Body.Close()
-			t.Errorf("%s answers cleartext with %d", name, resp.StatusCode)
+		// Cleartext gets net/http's word, also a request that is longer than
+		// what is read of it.
+		for _, body := range []string{"", strings.Repeat("x", 32<<10)} {
+			said := inClear(t, tt.address, fmt.Sprintf("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+			if said != "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n" {
+				t.Errorf("%s answers %d bytes in cleartext: %q", name, len(body), said)
+			}
+		}
+	}
+	// Who speaks gRPC gets none, nor does who speaks to a server of gRPC.
+	only := startFile(t, fmt.Sprintf(`
+gitlab: {address: %q, authentication_secret_file: secret}
+agent: {listen: {address: "127.0.0.1:0", %s}, kubernetes_api: {listen: {address: "localhost:0"}}}
+observability: {listen: {address: "[::1]:0"}}
+api: {listen: {address: "127.0.0.1:1", authentication_secret_file: secret}}
+private_api: {listen: {address: "127.0.0.1:2", authentication_secret_file: secret}}
+`, gitlab.URL, pair), map[string][]byte{"crt": cert, "key": key}, nil)
+	for _, tt := range [][2]string{{only.agents, "GET / HTTP/1.1\r\n\r\n"}, {k.agents, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}, {k.internal, "GET / HTTP/1.1\r\n\r\n"}, {k.private, "GET / HTTP/1.1\r\n\r\n"}} {
+		if said := inClear(t, tt[0], tt[1]); said != "" {
+			t.Errorf("%q in cleartext is answered %q", tt[1], said)
 		}
 	}
 	dial := func(address string) *grpc.ClientConn {

@@ -112,9 +112,9 @@ const (
 func newLab(t testing.TB) *lab {
 	t.Helper()
 	l := &lab{dir: t.TempDir(), ca: newAuthority(t), dead: balancertest.FreePort(t)}
-	l.agents, l.api = startKAS(t, "websocket: true", "/k8s-proxy")
-	_, l.bare = startKAS(t, "websocket: true", "/")
-	l.grpcOnly, _ = startKAS(t, "websocket: false", "/k8s-proxy")
+	l.agents, l.api = startKAS(t, "websocket: true", "", "/k8s-proxy")
+	_, l.bare = startKAS(t, "websocket: true", "", "/")
+	l.grpcOnly, _ = startKAS(t, "websocket: false", "", "/k8s-proxy")
 	l.plainGRPC = startGRPC(t)
 	s := httptest.NewServer(http.HandlerFunc(clusterHandler))
 	t.Cleanup(s.Close)
@@ -132,24 +132,31 @@ func newLab(t testing.TB) *lab {
 	return l
 }
 
-// startKAS is kasgen's own kas, without anybody behind it.
-func startKAS(t testing.TB, agents, prefix string) (string, string) {
+// startKAS is kasgen's own kas, without anybody behind it; secure is a path of a
+// certificate and its key without their endings, "" for a kas without TLS.
+func startKAS(t testing.TB, agents, secure, prefix string) (string, string) {
 	t.Helper()
+	if secure != "" {
+		secure = fmt.Sprintf(", certificate_file: %[1]s.crt, key_file: %[1]s.key", secure)
+	}
 	text := fmt.Sprintf(`
 gitlab: {address: "http://127.0.0.1:9", authentication_secret_file: secret}
 agent:
-  listen: {address: "127.0.0.1:0", %s}
-  kubernetes_api: {listen: {address: "localhost:0", shutdown_grace_period: 1s}, url_path_prefix: %s}
+  listen: {address: "127.0.0.1:0", %s%[2]s}
+  kubernetes_api: {listen: {address: "localhost:0", shutdown_grace_period: 1s%[2]s}, url_path_prefix: %[3]s}
 observability: {listen: {address: "[::1]:0"}}
 api: {listen: {address: "127.0.0.1:1", authentication_secret_file: secret}}
 private_api: {listen: {address: "127.0.0.1:2", authentication_secret_file: secret}}
-`, agents, prefix)
+`, agents, secure, prefix)
 	c, err := kas.Load("kas-config.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	where := balancertest.Serve(t, func(ctx context.Context, h *host.Host) (*kas.Server, error) {
-		h.ReadFile = func(string) ([]byte, error) {
+		h.ReadFile = func(path string) ([]byte, error) {
+			if path != "secret" {
+				return os.ReadFile(path)
+			}
 			return []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), nil
 		}
 		return c.New(ctx, h, "test")

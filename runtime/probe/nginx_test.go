@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +146,20 @@ func TestNginx(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestKASWithTLS: the front speaks cleartext to kasgen's own kas, which has TLS.
+func TestKASWithTLS(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	agents, api := startKAS(t, "websocket: true", filepath.Join(l.dir, "good"), "/k8s-proxy")
+	for _, r := range []row{
+		{change: []string{"proxy_pass http://API;", "proxy_pass http://" + api + ";"}, layer: CheckProxyPath, code: codeGateway, why: hasTLS, line: "proxy_pass http://" + api},
+		{change: []string{"proxy_pass http://AGENTS;", "proxy_pass http://" + agents + ";"}, layer: CheckAgentWebSocket, code: codeGateway, why: hasTLS, line: "proxy_pass http://" + agents},
+	} {
+		address, dir := l.nginx(t, edit(t, goodNginx, r.change...))
+		r.check(t, l, address, dir)
+	}
 }
 
 // check probes, and compares what comes out first.
