@@ -86,10 +86,10 @@ func (e *endpoint) send(ctx context.Context, c net.Conn, r request) (*answer, *s
 	close(heard)
 	if err != nil {
 		c.Close()
-		if werr := <-sent; werr != nil && !errors.Is(err, errHTTP2) {
+		if werr := <-sent; werr != nil && !errors.Is(err, errHTTP2) && !errors.Is(werr, net.ErrClosed) {
 			err = werr
 		}
-		return nil, nil, err
+		return nil, nil, ended(ctx, err)
 	}
 	if a.status == http.StatusSwitchingProtocols {
 		if err := errors.Join(<-sent, c.SetDeadline(time.Time{})); err != nil {
@@ -103,6 +103,15 @@ func (e *endpoint) send(ctx context.Context, c net.Conn, r request) (*answer, *s
 	c.Close()
 	<-sent
 	return a, nil, nil
+}
+
+// ended is why a connection that ends with ctx failed: that it is closed says
+// nothing, for it is the probe that closes it.
+func ended(ctx context.Context, err error) error {
+	if errors.Is(err, net.ErrClosed) && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // patience is how long a head alone waits for its answer.

@@ -91,11 +91,11 @@ func (e *endpoint) checkStreaming(ctx context.Context) Check {
 	defer stop()
 	began := time.Now()
 	if _, err := c.Write(e.wire(request{method: "GET", path: path, token: true})); err != nil {
-		return failed(codeHTTP, err.Error(), "kubectl cannot watch", "look at the front's log")
+		return failed(codeHTTP, ended(ctx, err).Error(), "kubectl cannot watch", "look at the front's log")
 	}
 	a, resp, err := readHead(bufio.NewReader(c), http.MethodGet)
 	if err != nil {
-		return failed(codeBuffering, "a watch gets no answer: "+err.Error(), "kubectl get -w and logs -f show nothing", "switch buffering off on the way")
+		return failed(codeBuffering, "a watch gets no answer: "+ended(ctx, err).Error(), "kubectl get -w and logs -f show nothing", "switch buffering off on the way")
 	}
 	body := bufio.NewReader(resp.Body)
 	line, err := body.ReadString('\n')
