@@ -23,7 +23,7 @@ func certsStatus(ctx context.Context, streams cli.IO, dir, moved string, format 
 		return cli.Report(streams, format, err, b.Subjects()...)
 	}
 	all := b.certificates(ctx, moved)
-	found := certs.Findings(all, time.Now())
+	found := onDisk(certs.Findings(all, time.Now()))
 	switch format {
 	case cli.JSON:
 		err = cli.PrintJSON(streams.Out, map[string]any{"certificates": all, "findings": append(diag.Findings{}, found...)})
@@ -38,6 +38,17 @@ func certsStatus(ctx context.Context, streams cli.IO, dir, moved string, format 
 		return cli.Exit{Code: cli.Failure}
 	}
 	return err
+}
+
+// onDisk are findings of who knows the files and no process: a certificate that
+// works is never taken away for one that does not.
+func onDisk(found diag.Findings) diag.Findings {
+	for i := range found {
+		if found[i].Code == certs.CodeNone {
+			found[i].Why = "this is what lies on disk: who starts gets no client through TLS for this name, and a process that runs may still serve the one before"
+		}
+	}
+	return found
 }
 
 func printCertificates(out io.Writer, all []certs.Status) error {

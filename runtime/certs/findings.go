@@ -2,6 +2,7 @@ package certs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,8 @@ const (
 	VerySoon = 7 * 24 * time.Hour
 )
 
-// Findings are what is wrong with certificates at that time.
+// Findings are what is wrong with certificates at that time. What several have
+// found about the same files is one.
 func Findings(all []Status, now time.Time) diag.Findings {
 	var fs diag.Findings
 	for _, s := range all {
@@ -49,7 +51,13 @@ func Findings(all []Status, now time.Time) diag.Findings {
 				Why: "the one in use serves until " + s.NotAfter.UTC().Format(time.RFC3339), Fix: "repair what the reason says; it is tried again by itself"})
 		}
 	}
-	return fs
+	var distinct diag.Findings
+	for _, f := range fs {
+		if !slices.ContainsFunc(distinct, func(d diag.Finding) bool { return d.Field == f.Field && d.Code == f.Code && d.What == f.What }) {
+			distinct = append(distinct, f)
+		}
+	}
+	return distinct
 }
 
 func listed(names []string) string {

@@ -1,6 +1,9 @@
 package certs
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,5 +33,30 @@ func TestFindings(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestFindingsOnce: what two roles find about the same files is told once, and
+// what they find otherwise is told too.
+func TestFindingsOnce(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	well, expired := now.Add(60*24*time.Hour), now.Add(-time.Hour)
+	all := []Status{{ID: "kas", NotAfter: well, Error: "no PEM"}, {ID: "kas", NotAfter: well, Error: "no PEM"}, {ID: "kas", NotAfter: well, Error: "no key"}, {ID: "web", NotAfter: well, Error: "no PEM"}}
+	answer := func() (int, []string) {
+		rec := httptest.NewRecorder()
+		Readiness(func() []Status { return all }, func() time.Time { return now })(rec, httptest.NewRequest(http.MethodGet, "/readiness", nil))
+		return rec.Code, strings.Split(strings.TrimSpace(rec.Body.String()), "\n")
+	}
+	const failed = ": the last attempt to get a new certificate failed: "
+	code, got := answer()
+	if d := cmp.Diff([]string{"warning: KAS3303: kas" + failed + "no PEM", "warning: KAS3303: kas" + failed + "no key", "warning: KAS3303: web" + failed + "no PEM"}, got); d != "" || code != http.StatusOK {
+		t.Errorf("%d (-want +got):\n%s", code, d)
+	}
+	for i := range all {
+		all[i] = Status{ID: "kas", Names: []string{"kas.example.com"}, NotAfter: expired}
+	}
+	if code, got := answer(); len(got) != 1 || code != http.StatusServiceUnavailable {
+		t.Errorf("%d %q", code, got)
 	}
 }

@@ -42,7 +42,7 @@ func Metrics(status func() []Status, now func() time.Time) prometheus.Collector 
 		renewed:  d("renewed_timestamp_seconds", "When the certificate for a name came; of one that was there before this process, since when it is valid; 0 while there is none.", "name", "source"),
 		renewal:  d("renewal_timestamp_seconds", "When the next certificate for a name is to be obtained; 0 if its source is not told.", "name", "source"),
 		failures: d("failures_total", "Attempts to obtain or read a certificate for a name that failed.", "name", "source"),
-		ready:    d("ready", "Whether the certificate for a name is there and has not expired.", "name", "source"),
+		ready:    d("ready", "Whether a certificate for a name is there, is for that name (else KAS3306), and has not expired.", "name", "source"),
 		finding:  d("finding", "1 for what is found about the certificate for a name, by its code and severity.", "name", "source", "code", "severity"),
 	}
 }

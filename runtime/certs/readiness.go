@@ -3,6 +3,7 @@ package certs
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,7 +40,9 @@ func unready(all []Status, now time.Time) string {
 		for _, f := range Findings([]Status{st}, now) {
 			line = f.Code + ": " + line
 		}
-		lines = append(lines, line)
+		if !slices.Contains(lines, line) { // several may read the same files
+			lines = append(lines, line)
+		}
 	}
 	return strings.Join(lines, "\n")
 }
