@@ -26,10 +26,12 @@ const (
 	CodeUnreadable = "KAS5111"
 )
 
-// KAS513x: what GitLab's nginx has that does not go with a port that is shared.
+// KAS513x: how GitLab's nginx listens, where that does not go with a port that is
+// shared or with vhosts beside GitLab's.
 const (
 	CodeCleartext = "KAS5130"
 	CodeIPv6      = "KAS5131"
+	CodeHidden    = "KAS5132"
 )
 
 // verify looks at what Omnibus last worked with: faults in it that would end a
@@ -50,6 +52,7 @@ func (p *plan) verify(f generator.Facts, vhosts bool) diag.Findings {
 	sharing(f, pkg, r, add)
 	neighbours(f, pkg, r, add)
 	narrowed(f, pkg, r, add)
+	hidden(f, pkg, r, add)
 	if r.at("gitlab_kas", "extra_config_command") != nil && r.text("gitlab_kas", "extra_config_command") != "" {
 		add(diag.Warning, CodeExtra, "gitlab_kas['extra_config_command']", "kas reads more settings from a command",
 			"they may change listeners and paths, and nobody here sees them", "see that it sets neither agent.listen nor agent.kubernetes_api")
