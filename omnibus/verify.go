@@ -3,6 +3,7 @@ package omnibus
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"kasgen/generator"
@@ -157,6 +158,10 @@ func overruled(s settings, r *Resolved) diag.Findings {
 			ok = strings.Contains(t, markBegin+"\n"+fmt.Sprint(one.value)+"\n"+markEnd)
 		case list:
 			ok = holds(got, one.value)
+		case least:
+			n, err := strconv.Atoi(fmt.Sprint(got))
+			want, _ := one.value.(int)
+			ok = err == nil && n >= want
 		case off:
 		}
 		if !ok {
