@@ -132,7 +132,7 @@ func pairs(f generator.Facts, pkg Package, r *Resolved, add reporter) {
 		}
 	}
 	agents, kubernetes := has("certificate_file"), has("kubernetes_api_certificate_file")
-	_, own := packaged(f.Topology, Package{GRPC: true, Limits: true, Native: pkg.Native})
+	_, own := packaged(f.Topology, pkg)
 	switch {
 	case agents != kubernetes:
 		add(diag.Error, CodePair, "gitlab_kas['kubernetes_api_certificate_file']", "one of kas's listeners for agents and the Kubernetes API has a certificate, and the other none",
