@@ -86,7 +86,7 @@ func (h host) generation() (int, error) {
 // apply makes a host what a plan says, with more changes of the caller's, all
 // or nothing. try is the last word of others before it counts: where it fails,
 // everything is put back.
-func (p *plan) apply(more []ledger.Change, force bool, try func([]ledger.Change) error) (*bundle.Comparison, []ledger.Change, error) {
+func (p *plan) apply(more []ledger.Change, force bool, try func() error) (*bundle.Comparison, []ledger.Change, error) {
 	h := p.host
 	if err := os.MkdirAll(filepath.Dir(h.bundle()), 0o755); err != nil {
 		return nil, nil, err
@@ -121,7 +121,7 @@ func (p *plan) apply(more []ledger.Change, force bool, try func([]ledger.Change)
 		if err := l.Apply(changes); err != nil {
 			return err
 		}
-		return try(changes)
+		return try()
 	}
 	if err := work(); err != nil {
 		_, undone := h.recover()
@@ -156,6 +156,7 @@ func (h host) nginxRefusesAlone(ctx context.Context, ours ...string) error {
 		return nil // nothing is proven
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a leftover in /tmp is read by nobody
+	// Its own prefix: nginx makes directories there, and gives them to its user.
 	conf := fmt.Sprintf("error_log stderr;\npid %s/pid;\nevents {}\nhttp {\n  server_names_hash_bucket_size 256;\n  log_format gitlab_access '$remote_addr';\n  include %s;\n}\n",
 		dir, filepath.Join(h.bundle(), VhostsFolder, "*.conf"))
 	file := filepath.Join(dir, "nginx.conf")
@@ -164,11 +165,22 @@ func (h host) nginxRefusesAlone(ctx context.Context, ours ...string) error {
 	}
 	// Only what it says of our files is a proof: the rest of this one is not
 	// Omnibus's.
-	err = h.run(ctx, h.at(nginxBinary), "-t", "-p", h.at(nginxPrefix), "-c", file)
-	if exitCode(err) > 0 && slices.ContainsFunc(ours, func(path string) bool { return strings.Contains(err.Error(), path) }) {
+	err = h.run(ctx, h.at(nginxBinary), "-t", "-p", dir, "-c", file)
+	if exitCode(err) > 0 && slices.ContainsFunc(ours, func(path string) bool { return strings.Contains(faulty(err), path) }) {
 		return err
 	}
 	return nil
+}
+
+// faulty are the lines of what nginx has said that keep it from starting.
+func faulty(err error) string {
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if strings.Contains(line, "[emerg]") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
 }
 
 // nginxAccepts has the package's nginx read its files, ours among them. before is
@@ -182,7 +194,7 @@ func (p *plan) nginxAccepts(ctx context.Context, before error) error {
 		err = h.nginxRefusesAlone(ctx, h.bundle(), p.watched)
 	case !included:
 		err = h.nginxRefusesAlone(ctx, h.bundle())
-	case before != nil && err != nil && !strings.Contains(err.Error(), h.bundle()):
+	case before != nil && err != nil && !strings.Contains(faulty(err), h.bundle()):
 		return nil
 	}
 	if err == nil {
@@ -190,6 +202,6 @@ func (p *plan) nginxAccepts(ctx context.Context, before error) error {
 	}
 	var fs diag.Findings
 	fs.Add(diag.Finding{Code: CodeNginx, Pos: diag.Pos{File: filepath.Join(h.bundle(), vhostsPath)}, What: "GitLab's nginx refuses the vhosts",
-		Why: err.Error(), Fix: "see what it says; the files that were there before are back"})
+		Why: err.Error(), Fix: "see what it says; files that this run has changed are back as they were"})
 	return fs
 }

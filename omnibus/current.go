@@ -21,8 +21,11 @@ const showLimit = 30 * time.Second
 // one, or what gitlab.rb says where that was written since. Where Omnibus does not
 // evaluate that, found is why, and where nobody knows why, warn hears that; what
 // it prints holds secrets, and nobody sees that.
-func (o options) current(ctx context.Context, warn func(format string, args ...any)) (r *Resolved, found diag.Findings, err error) {
-	if o.attributes != "" || !o.host.has(gitlabCtl) || !o.host.rewritten() {
+//
+// Other files than gitlab.rb hold settings too. With ask nobody goes by when it
+// was written.
+func (o options) current(ctx context.Context, ask bool, warn func(format string, args ...any)) (r *Resolved, found diag.Findings, err error) {
+	if o.attributes != "" || !o.host.has(gitlabCtl) || !ask && !o.host.rewritten() {
 		r, err = ReadResolved(o.attributes, o.host.root)
 		return r, nil, err
 	}

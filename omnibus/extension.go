@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"kasgen/generator/target"
 )
@@ -12,9 +13,13 @@ import (
 // has by chance: not that of a panic, of a shell or of a signal.
 const Refused = 86
 
-// hookSeconds is how long a hook may take: nginx's and systemd's own limits
-// fit, and nobody takes a package upgrade for hung.
+// hookSeconds is how long a hook may take, so that nobody takes a package
+// upgrade for hung.
 const hookSeconds = 90
+
+// askLimit is how long the pre hook asks others. What they have not said by then
+// proves nothing, and the rest of the hook's time is enough to place the files.
+const askLimit = 50 * time.Second
 
 // binaryLine is the line of the extension that names the binary.
 var binaryLine = regexp.MustCompile(`(?m)^  kasgen_binary = '((?:[^'\\]|\\.)*)'$`)

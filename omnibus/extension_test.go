@@ -3,6 +3,7 @@ package omnibus_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,16 +40,20 @@ func TestExtensionNeverBreaks(t *testing.T) {
 				short := strings.ReplaceAll(omnibustest.Read(t, file), ", 90)", ", 1)")
 				omnibustest.Write(t, file, short)
 			}
+			called := filepath.Join(t.TempDir(), "called")
 			if c.script == "" {
 				if err := os.Remove(m.binary); err != nil {
 					t.Fatal(err)
 				}
 			} else {
-				m.script(c.script)
+				m.script("echo \"$*\" >> " + called + "\n" + c.script)
 			}
 			begun := time.Now()
 			if out := m.ctl(c.code, "reconfigure"); !strings.Contains(out, c.said) {
 				t.Errorf("%q is not in %s", c.said, out)
+			}
+			if ended := slices.Contains([]string{"a failure", "a panic", "killed", "too slow"}, name); c.script != "" && strings.Contains(omnibustest.Read(t, called), "--hook recover") != ended {
+				t.Errorf("what it has left was put back: %v, want %v", !ended, ended)
 			}
 			if took := time.Since(begun); took > time.Minute {
 				t.Errorf("it took %v", took)

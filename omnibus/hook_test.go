@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kasgen/internal/cli"
+	"kasgen/omnibus/ledger"
 	"kasgen/runtime/certs"
 )
 
@@ -92,11 +93,103 @@ func TestPlaceholderGoes(t *testing.T) { //nolint:paralleltest // PATH is the pr
 	if info, err := os.Stat(s.host.at("var/lib/kasgen/tls")); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the folder of a key: %v, %v", info, err)
 	}
-	if err := (&removal{options: s.options(), streams: s.streams()}).run(t.Context()); err != nil {
+	vhost := s.host.at("var/opt/gitlab/nginx/conf/service_conf/gitlab-kas.conf")
+	for _, text := range []string{"ssl_certificate /var/lib/kasgen/tls/kas.crt;", "ssl_certificate /etc/gitlab/ssl/x.crt;"} {
+		put(t, vhost, text)
+		s.install()
+		if err := s.hook("pre"); err != nil {
+			t.Fatal(err)
+		}
+		if err := (&removal{options: s.options(), streams: s.streams()}).run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if named := strings.Contains(text, "kasgen"); s.host.has("var/lib/kasgen") != named {
+			t.Errorf("with a vhost that says %q it is left after uninstall: %v", text, !named)
+		}
+	}
+}
+
+// TestNginxIsAskedOnce: what install has placed is asked about by the first
+// hook, which changes nothing, in a directory of its own: nginx gives those of a
+// prefix to its user.
+func TestNginxIsAskedOnce(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	put(t, s.host.at(specFile), dSpec(""))
+	put(t, s.host.at("var/opt/gitlab/nginx/conf/nginx.conf"), "")
+	s.install()
+	nginx, asked := s.host.at(nginxBinary), s.log+".asked"
+	put(t, nginx, "#!/bin/sh\n# a stand-in for a test\necho \"$*\" >> "+asked+"\ntest \"$4\" = -c || exit 0\ngrep -q 'include .*vhosts' $5 || exit 0\necho 'nginx: [warn] x' >&2\necho 'nginx: [emerg] cannot load certificate \"/var/lib/kasgen/tls/kas.crt\"' >&2\nexit 1\n")
+	if err := os.Chmod(nginx, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if s.host.has("var/lib/kasgen") {
-		t.Error("the placeholder is left after uninstall")
+	if err := s.hook("pre"); cli.Code(err) != Refused || !strings.Contains(s.errs.String(), "KAS5109") {
+		t.Errorf("%v, %s", err, s.errs.String())
+	}
+	text, err := os.ReadFile(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := 0
+	for line := range strings.Lines(string(text)) {
+		if !strings.Contains(line, " -c ") {
+			continue
+		}
+		alone++
+		if strings.Contains(line, s.host.at(nginxPrefix)) {
+			t.Errorf("it is asked in Omnibus's directories: %s", line)
+		}
+	}
+	if alone != 1 {
+		t.Errorf("asked about ours alone %d times:\n%s", alone, text)
+	}
+}
+
+// TestOldSettings: settings of the last run are no proof of the next. Omnibus is
+// asked what they are now, and where it does not say, they warn.
+func TestOldSettings(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	s.install()
+	s.chef()
+	const half = `{"gitlab_kas": {"certificate_file": "/x.crt"}}`
+	put(t, s.host.at(filepath.Join(nodes, "node.json")), half)
+	later := time.Now().Add(time.Minute)
+	if err := os.Chtimes(s.host.at(filepath.Join(nodes, "node.json")), later, later); err != nil {
+		t.Fatal(err)
+	}
+	show := s.host.at(gitlabCtl) + ".settings"
+	for _, tt := range []struct {
+		name, now string
+		code      int
+		says      string
+	}{
+		{"corrected", `{"gitlab_kas": {}}`, cli.Done, ""},
+		{"as before", half, Refused, "error: KAS5102"},
+		{"nobody says", "no JSON", cli.Done, "warning: KAS5102"},
+	} {
+		put(t, show, tt.now)
+		s.errs.Reset()
+		if err := s.hook("pre"); cli.Code(err) != tt.code || !strings.Contains(s.errs.String(), tt.says) || tt.says == "" && strings.Contains(s.errs.String(), "KAS5102") {
+			t.Errorf("%s: %v, want exit code %d and %q\n%s", tt.name, err, tt.code, tt.says, s.errs.String())
+		}
+	}
+}
+
+// TestHookRecovers: a run that was killed is put back before chef reads files.
+func TestHookRecovers(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	s.install()
+	before := files(t, s.host.root)
+	path := s.host.at(gitlabFile)
+	l := s.host.ledger()
+	change := []ledger.Change{{Path: path, Data: []byte("half")}}
+	if err := errors.Join(l.Begin("1", change), l.Apply(change)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.hook("recover"); err != nil || !strings.Contains(s.errs.String(), "was put back") {
+		t.Errorf("%v: %s", err, s.errs.String())
+	}
+	if d := cmp.Diff(before, files(t, s.host.root)); d != "" {
+		t.Error(d)
 	}
 }
 
@@ -142,6 +235,7 @@ func TestWithoutSystemd(t *testing.T) { //nolint:paralleltest // PATH is the pro
 		t.Fatal(err)
 	}
 	s.install()
+	s.chef()
 	run := func() string {
 		t.Helper()
 		s.out.Reset()

@@ -47,7 +47,7 @@ func (i *installation) run(ctx context.Context) error {
 	if p, err = p.withPending(more, i.force); err != nil {
 		return faults(i.streams, err)
 	}
-	c, changes, err := p.apply(append(more, p.note...), i.force, func([]ledger.Change) error { return nil })
+	c, changes, err := p.apply(append(more, p.note...), i.force, func() error { return nil })
 	if err != nil {
 		return faults(i.streams, err)
 	}
@@ -175,18 +175,16 @@ func (u *removal) run(ctx context.Context) error {
 		files = append(files, specFile, placedFile)
 	}
 	placeholders, state := h.placeholders()
+	if vhost := h.vhostWith(placeholders); vhost != "" {
+		fmt.Fprintf(u.streams.Out, "left    %s: %s has it until gitlab-ctl reconfigure\n", strings.Join(placeholders, ", "), vhost)
+		placeholders = nil
+	}
 	files = append(files, placeholders...)
 	units := false
 	for _, name := range files {
 		if h.has(name) {
 			units = units || strings.HasPrefix(name, unitsFolder)
 			list = append(list, ledger.Change{Path: h.at(name), Remove: true})
-		}
-	}
-	if units && h.real() && h.managed() {
-		// Services and sockets are a part of the target, and end with it.
-		if err := h.run(ctx, "systemctl", "disable", "--now", "kasgen.target"); err != nil {
-			fmt.Fprintln(u.streams.Err, "warning:", err)
 		}
 	}
 	if len(list) == 0 && !h.has("etc/gitlab/kasgen") {
@@ -201,8 +199,18 @@ func (u *removal) run(ctx context.Context) error {
 	if err := l.Begin(fmt.Sprint(n)+withBundle, list); err != nil {
 		return err
 	}
+	managed := units && h.real() && h.managed()
+	if managed {
+		// Services and sockets are a part of the target, and end with it.
+		if err := h.run(ctx, "systemctl", "disable", "--now", "kasgen.target"); err != nil {
+			fmt.Fprintln(u.streams.Err, "warning:", err)
+		}
+	}
 	if err := l.Apply(list); err != nil {
 		_, undone := h.recover()
+		if managed {
+			err = errors.Join(err, h.run(ctx, "systemctl", "enable", "--now", "kasgen.target"))
+		}
 		return errors.Join(err, undone)
 	}
 	// The bundle goes with it: until then nothing has to be put back but files.
@@ -224,7 +232,7 @@ func (u *removal) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if units && h.real() && h.managed() {
+	if managed {
 		if err := h.run(ctx, "systemctl", "daemon-reload"); err != nil {
 			fmt.Fprintln(u.streams.Err, "warning:", err)
 		}

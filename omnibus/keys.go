@@ -10,6 +10,7 @@ import (
 	"kasgen/generator"
 	"kasgen/generator/spec"
 	"kasgen/generator/target"
+	"kasgen/generator/target/nginx"
 	"kasgen/generator/topology"
 	"kasgen/internal/lockfile"
 	"kasgen/internal/nginxconf"
@@ -30,6 +31,9 @@ func keys(f generator.Facts, pkg Package, vhosts bool) settings {
 	if vhosts {
 		s.append("Vhosts that Omnibus has no keys for. nginx takes a change in them after `gitlab-ctl hup nginx`.", text,
 			"include "+Directory+"/"+VhostsFolder+"/*.conf;", "nginx", "custom_nginx_config")
+	}
+	if size := nginx.Bucket(hostsOf(f, pkg)); size > 0 {
+		s.append("nginx does not start with a name too long for a bucket of its hash table, and Omnibus's are of 64 bytes.", least, size, "nginx", "server_names_hash_bucket_size")
 	}
 	s.share(f)
 	s.certificates(f)

@@ -22,9 +22,15 @@ import (
 // the bundle, and units. The file is one of the changes, so that it is there
 // exactly if they are.
 func (p *plan) pending(changed []string) (ledger.Change, error) {
-	old, _, err := p.host.readPending()
+	old, since, err := p.host.readPending()
 	if err != nil {
 		return ledger.Change{}, err
+	}
+	if done, err := p.host.reconfigured(since); err != nil {
+		return ledger.Change{}, err
+	} else if done {
+		// Chef has made the keys effective that were waiting for it.
+		old = slices.DeleteFunc(old, func(path string) bool { return path == RubyPath })
 	}
 	all := slices.Sorted(slices.Values(append(old, changed...)))
 	text, err := json.Marshal(slices.Compact(all))
@@ -82,7 +88,30 @@ func (o options) again(ctx context.Context, p *plan) {
 			return // it is our own
 		}
 	}
+	_ = o.host.stopGone(ctx, list)
 	_ = o.tell(ctx, list, func(string) {})
+}
+
+// stopGone ends what runs of units whose files are gone.
+func (h host) stopGone(ctx context.Context, list []string) error {
+	var gone []string
+	for _, p := range list {
+		if strings.HasPrefix(p, unitsFolder+"/") && slices.Contains([]string{".service", ".socket", ".path"}, path.Ext(p)) && !h.has(p) {
+			gone = append(gone, path.Base(p))
+		}
+	}
+	if len(gone) == 0 || !h.real() || !h.managed() {
+		return nil
+	}
+	if slices.Contains(list, path.Join(unitsFolder, "kasgen.target")) && !h.has(filepath.Join(unitsFolder, "kasgen.target")) {
+		// Or it would be wanted at each boot, and missed.
+		return h.run(ctx, "systemctl", append([]string{"disable", "--now", "kasgen.target"}, gone...)...)
+	}
+	const notLoaded = 5 // it has been stopped, and forgotten
+	if err := h.run(ctx, "systemctl", append([]string{"stop"}, gone...)...); err != nil && exitCode(err) != notLoaded {
+		return err
+	}
+	return nil
 }
 
 // tell has programs read the files of list.
@@ -90,6 +119,9 @@ func (o options) tell(ctx context.Context, list []string, say func(string)) erro
 	h := o.host
 	var errs []error
 	do := func(what, name string, args ...string) {
+		if len(errs) > 0 {
+			return // what follows would be of a state that nobody meant
+		}
 		if err := h.run(ctx, name, args...); err != nil {
 			errs = append(errs, err)
 			return

@@ -5,6 +5,8 @@ import (
 	"encoding/pem"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"kasgen/generator"
@@ -47,6 +49,22 @@ func (p *plan) placeholder() ([]ledger.Change, error) {
 		{Path: a.key, Data: key, Mode: 0o600, Folder: 0o700},
 		{Path: a.certificate, Data: cert, Mode: 0o600, Folder: 0o700},
 	}, err
+}
+
+// vhostWith is a vhost of Omnibus's own that names one of the files: without it
+// nginx would not start again before chef has written another.
+func (h host) vhostWith(names []string) string {
+	for _, at := range []string{"conf/service_conf/gitlab-kas.conf", "conf/gitlab-kas.conf"} {
+		vhost := filepath.Join(nginxPrefix, at)
+		text, there, err := h.read(vhost)
+		if err != nil || !there {
+			continue
+		}
+		if slices.ContainsFunc(names, func(name string) bool { return strings.Contains(string(text), name) }) {
+			return "/" + vhost
+		}
+	}
+	return ""
 }
 
 // placeholders are files of certificates that nobody has obtained, by the

@@ -25,6 +25,9 @@ type options struct {
 	binary     string // kasgen's, on the host
 	// settled is what is known of Omnibus's settings; nil: those of the last run.
 	settled *Resolved
+	// doubted says that the settings may be others by now: what is wrong with
+	// them is a warning.
+	doubted bool
 	// inEffect: the caller compares our keys with what is in effect by itself.
 	inEffect bool
 }
@@ -106,7 +109,13 @@ func (o options) make() (*plan, error) {
 			p.await(f)
 		}
 		if p.resolved != nil && !found.Failed() {
-			found = append(found, p.verify(f, include)...)
+			wrong := p.verify(f, include)
+			for i := range wrong {
+				if p.doubted && wrong[i].Severity == diag.Error {
+					wrong[i].Severity = diag.Warning
+				}
+			}
+			found = append(found, wrong...)
 		}
 		return files, found, err
 	})

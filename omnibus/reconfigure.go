@@ -28,15 +28,23 @@ type reconfiguration struct {
 
 func (r *reconfiguration) run(ctx context.Context) error {
 	switch r.hook {
-	case "", "pre", "post":
+	case "", "pre", "post", "recover":
 	default:
-		return cli.Usage("--hook %s: it is pre or post", r.hook)
+		return cli.Usage("--hook %s: it is pre, post or recover", r.hook)
 	}
 	if r.check {
 		if r.hook != "" {
 			return cli.Usage("--check writes nothing, and a hook does")
 		}
 		return (&inspection{options: r.options, streams: r.streams, brief: true}).run()
+	}
+	if recovered, err := r.host.recover(); err != nil {
+		return fmt.Errorf("putting back what a run that was ended had begun: %w", err)
+	} else if recovered {
+		fmt.Fprintln(r.streams.Err, "kasgen: what a run that was ended had begun was put back")
+	}
+	if r.hook == "recover" {
+		return nil
 	}
 	text, _, err := r.host.read(gitlabFile)
 	switch {
@@ -48,43 +56,60 @@ func (r *reconfiguration) run(ctx context.Context) error {
 	case !hasLine(text):
 		fmt.Fprintln(r.streams.Err, "warning: gitlab.rb does not read kasgen's keys: add this to its end, or run kasgen omnibus install:", readLine)
 	}
-	if recovered, err := r.host.recover(); err != nil {
-		return fmt.Errorf("putting back what a run that was ended had begun: %w", err)
-	} else if recovered {
-		fmt.Fprintln(r.streams.Err, "kasgen: what a run that was ended had begun was put back")
-	}
-	if r.hook == "post" {
+	switch r.hook {
+	case "post":
 		return r.after(ctx)
+	case "pre":
+		asking, cancel := context.WithTimeout(ctx, askLimit)
+		defer cancel()
+		if _, err := r.before(asking); err != nil {
+			return r.refused(err)
+		}
+		return r.stop(ctx)
 	}
 	settled, err := r.before(ctx)
-	if err != nil || settled || r.hook == "pre" {
+	if err != nil || settled {
 		return r.refused(err)
 	}
 	// What an earlier run has placed, and this one has not changed.
-	return r.settle(ctx, false, func(what string) { fmt.Fprintln(r.streams.Out, what) })
+	return r.alone(ctx, func(what string) { fmt.Fprintln(r.streams.Out, what) })
+}
+
+// alone has programs read what changed where nobody runs chef. Keys of gitlab.rb
+// are for chef to make effective, and the files beside them wait for it too.
+func (r *reconfiguration) alone(ctx context.Context, say func(string)) error {
+	list, since, err := r.host.readPending()
+	if err != nil {
+		return err
+	}
+	if slices.Contains(list, RubyPath) {
+		if done, err := r.host.reconfigured(since); err != nil {
+			return err
+		} else if !done {
+			say("keys of gitlab.rb have changed: run gitlab-ctl reconfigure, after which programs read the files")
+			return nil
+		}
+	}
+	if err := r.stop(ctx); err != nil {
+		return err
+	}
+	return r.settle(ctx, false, say)
 }
 
 // before renders and places. Where no chef run is to follow, programs read what
 // changed before it counts, and settled is true.
 func (r *reconfiguration) before(ctx context.Context) (settled bool, err error) {
-	now := r.options
-	known, found, err := r.current(ctx, r.warn)
-	if err != nil {
-		return false, fmt.Errorf("reading Omnibus's settings: %w", err)
-	}
-	now.settled = known
-	p, err := now.make()
+	p, err := r.planned(ctx)
 	if err != nil {
 		return false, err
 	}
-	p.findings = append(p.findings, standing(found, p.settings)...)
 	if p.findings.Failed() {
 		return false, p.findings.Err()
 	}
 	if err := said(r.streams, p.findings); err != nil {
 		return false, err
 	}
-	if found, err = p.overruledNow(); err != nil {
+	if found, err := p.overruledNow(); err != nil {
 		return false, err
 	} else if found.Failed() {
 		return false, found.Err()
@@ -100,16 +125,14 @@ func (r *reconfiguration) before(ctx context.Context) (settled bool, err error) 
 		return false, err
 	}
 	var told []string
-	c, changes, err := p.apply(append(placeholder, p.note...), r.force, func(changes []ledger.Change) error {
-		if err := p.nginxAccepts(ctx, refused); err != nil {
+	asked := false
+	c, changes, err := p.apply(append(placeholder, p.note...), r.force, func() error {
+		asked = true
+		if err := p.nginxAccepts(ctx, refused); err != nil || r.hook == "pre" {
 			return err
 		}
-		if r.hook == "pre" {
-			return nil
-		}
-		r.stop(ctx, changes)
 		settled = true
-		return r.settle(ctx, false, func(what string) { told = append(told, what) })
+		return r.alone(ctx, func(what string) { told = append(told, what) })
 	})
 	if err != nil && settled {
 		r.again(ctx, p)
@@ -118,8 +141,11 @@ func (r *reconfiguration) before(ctx context.Context) (settled bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	if r.hook == "pre" {
-		r.stop(ctx, changes)
+	if _, included := r.host.nginxRefuses(ctx); r.hook == "pre" && !asked && !included {
+		// install placed them, and nginx has not read them yet.
+		if err := p.nginxAccepts(ctx, nil); err != nil {
+			return false, err
+		}
 	}
 	if c.Same() && len(changes) == 0 {
 		fmt.Fprintln(r.streams.Out, "kasgen: nothing is to be changed")
@@ -149,27 +175,43 @@ func (r *reconfiguration) print(c *bundle.Comparison, changes []ledger.Change) e
 			return err
 		}
 	}
-	if r.hook == "" && slices.ContainsFunc(c.Changes, func(change bundle.Change) bool { return change.Path == RubyPath }) {
-		fmt.Fprintln(r.streams.Out, "keys of gitlab.rb have changed: run gitlab-ctl reconfigure")
-	}
 	return nil
+}
+
+// planned is what the host is to become. Settings of the last run prove nothing
+// of the next one: where they are at fault, Omnibus is asked what they are now.
+func (r *reconfiguration) planned(ctx context.Context) (*plan, error) {
+	var p *plan
+	now := r.options
+	for _, ask := range []bool{false, true} {
+		known, found, err := r.current(ctx, ask, r.warn)
+		if err != nil {
+			return nil, fmt.Errorf("reading Omnibus's settings: %w", err)
+		}
+		now.settled = known
+		if p, err = now.make(); err != nil {
+			return nil, err
+		}
+		p.findings = append(p.findings, standing(found, p.settings)...)
+		if !p.findings.Failed() || known == nil || known.now || len(found) > 0 || r.attributes != "" || !r.host.has(gitlabCtl) {
+			return p, nil
+		}
+	}
+	now.doubted = true
+	return now.make()
 }
 
 // stop ends services whose units are gone, before chef has GitLab's nginx take
 // their ports back.
-func (r *reconfiguration) stop(ctx context.Context, changes []ledger.Change) {
-	var gone []string
-	for _, c := range changes {
-		if name := filepath.Base(c.Path); c.Remove && slices.Contains([]string{".service", ".socket", ".path"}, filepath.Ext(name)) {
-			gone = append(gone, name)
-		}
+func (r *reconfiguration) stop(ctx context.Context) error {
+	list, _, err := r.host.readPending()
+	if err != nil {
+		return err
 	}
-	if len(gone) == 0 || !r.host.real() || !r.host.managed() {
-		return
-	}
-	if err := r.host.run(ctx, "systemctl", append([]string{"stop"}, gone...)...); err != nil {
+	if err := r.host.stopGone(ctx, list); err != nil {
 		fmt.Fprintln(r.streams.Err, "warning:", err)
 	}
+	return nil
 }
 
 // refused gives what is proven to be invalid the exit code that stops a

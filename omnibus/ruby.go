@@ -23,14 +23,14 @@ const (
 // line is one key as the template places it.
 type line struct {
 	Why, Key, Parent, Name, Value string
-	Set, Text, List, Off          bool
+	Set, Text, List, Least, Off   bool
 }
 
 // ruby writes the file that gitlab.rb reads.
 func ruby(t topology.Topology, s settings) ([]byte, error) {
 	var lines []line
 	for _, one := range s.list {
-		l := line{Why: one.why, Key: rubyKey(one.key), Set: one.how == set, Text: one.how == text, List: one.how == list, Off: one.how == off}
+		l := line{Why: one.why, Key: rubyKey(one.key), Set: one.how == set, Text: one.how == text, List: one.how == list, Least: one.how == least, Off: one.how == off}
 		if len(one.key) > 1 {
 			l.Parent, l.Name = rubyKey(one.key[:len(one.key)-1]), literal(one.key[len(one.key)-1])
 		}
@@ -47,7 +47,7 @@ func ruby(t topology.Topology, s settings) ([]byte, error) {
 	return target.Execute("omnibus/kasgen.rb.tmpl", literal, map[string]any{
 		"Header":  target.Header(t, "Keys of gitlab.rb for GitLab "+s.pkg.Version.String()),
 		"Lines":   lines,
-		"HasText": has(text), "HasList": has(list),
+		"HasText": has(text), "HasList": has(list), "HasLeast": has(least),
 		"Begin": markBegin, "End": markEnd,
 	})
 }

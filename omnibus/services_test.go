@@ -2,6 +2,7 @@ package omnibus
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -78,13 +79,17 @@ func (s *told) hook(hook string) error {
 	return (&reconfiguration{options: s.options(), streams: s.streams(), hook: hook}).run(s.t.Context())
 }
 
-// chef leaves a node's attributes, as a run that has ended well does.
-func (s *told) chef() {
+// chef leaves a node's attributes, as a run that has ended well does. Files have
+// the time of a coarse clock, so it is a little later.
+func (s *told) chef() { s.chefRan(time.Minute) }
+
+// chefRan is chef at a time from now.
+func (s *told) chefRan(at time.Duration) {
 	s.t.Helper()
 	path := s.host.at(filepath.Join(nodes, "node.json"))
 	put(s.t, path, "{}")
-	later := time.Now().Add(time.Minute)
-	if err := os.Chtimes(path, later, later); err != nil {
+	when := time.Now().Add(at)
+	if err := os.Chtimes(path, when, when); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -129,7 +134,7 @@ func TestServices(t *testing.T) { //nolint:paralleltest // PATH is the process's
 
 	put(t, s.host.at(specFile), strings.Replace(killedSpec, "topology: A", "topology: D", 1))
 	must(s.hook("pre"))
-	want("to D, before chef", "systemctl stop kasgen-front.service kasgen-front.socket kasgen-edge.service")
+	want("to D, before chef", "systemctl stop kasgen-edge.service kasgen-front.service kasgen-front.socket")
 	s.chef()
 	must(s.hook("post"))
 	want("to D, after chef",
@@ -140,15 +145,24 @@ func TestServices(t *testing.T) { //nolint:paralleltest // PATH is the process's
 		probe)
 
 	put(t, s.host.at(specFile), killedSpec)
+	s.chefRan(-time.Hour)
 	must((&reconfiguration{options: s.options(), streams: s.streams()}).run(t.Context()))
-	want("back to A, without chef",
-		"systemctl stop kasgen-reload.path kasgen-reload.service",
+	want("back to A, by itself: nginx has port 443 until chef has run")
+	if !strings.Contains(s.out.String(), "run gitlab-ctl reconfigure, after which programs read the files") {
+		t.Error(s.out.String())
+	}
+	must(s.hook("pre"))
+	want("then before chef", "systemctl stop kasgen-reload.path kasgen-reload.service")
+	s.chef()
+	must(s.hook("post"))
+	want("then after chef",
 		"gitlab-ctl hup nginx",
 		"systemd-sysusers /etc/systemd/system/kasgen.sysusers.conf",
 		"systemctl daemon-reload",
 		"systemctl try-restart kasgen-front.socket kasgen-front.service",
 		"systemctl try-reload-or-restart kasgen-edge.service kasgen-front.service",
-		"systemctl enable --now kasgen.target")
+		"systemctl enable --now kasgen.target",
+		probe)
 	must((&removal{options: s.options(), streams: s.streams()}).run(t.Context()))
 	want("uninstall", "systemctl disable --now kasgen.target", "systemctl daemon-reload")
 }
@@ -166,6 +180,7 @@ func TestReloadThatFails(t *testing.T) { //nolint:paralleltest // PATH is the pr
 	}
 	put(t, s.host.at(specFile), dSpec(""))
 	s.install()
+	s.chef()
 	if code, out := alone(true); code != cli.Differences || !strings.Contains(out, "not in effect yet: ") {
 		t.Errorf("installed, and nothing has read it: %d, %s", code, out)
 	}
@@ -200,6 +215,21 @@ func TestReloadThatFails(t *testing.T) { //nolint:paralleltest // PATH is the pr
 			t.Errorf("%s: %s", filepath.Base(fails), d)
 		}
 	}
+	// What a run has started that is taken back ends with it.
+	put(t, filepath.Join(filepath.Dir(s.log), "systemctl.fails"), "")
+	put(t, s.host.at(specFile), dSpec("tls: {source: acme}\n"))
+	if code, out := alone(false); code != cli.Failure {
+		t.Errorf("certificates: %d, %s", code, out)
+	}
+	want := []string{"gitlab-ctl hup nginx", "systemd-sysusers /etc/systemd/system/kasgen.sysusers.conf", "systemctl daemon-reload", // which fails, and is the last
+		"systemctl stop kasgen-certs.service", "gitlab-ctl hup nginx", "systemctl daemon-reload"}
+	if d := cmp.Diff(want, s.was()); d != "" {
+		t.Error(d)
+	}
+	if err := os.Remove(filepath.Join(filepath.Dir(s.log), "systemctl.fails")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s.host.at(specFile), dSpec(""))
 	text, _, err := s.host.read(gitlabFile)
 	if err != nil {
 		t.Fatal(err)
@@ -269,6 +299,23 @@ func readUnit(t *testing.T, h host, name string) string {
 		t.Fatalf("%s: %v, there: %v", name, err, there)
 	}
 	return string(data)
+}
+
+// TestUninstallThatFails: services end only where everything else can.
+func TestUninstallThatFails(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	s.install()
+	s.was()
+	// A link is nothing that is replaced.
+	if err := errors.Join(os.Rename(s.host.at(gitlabFile), s.host.at("elsewhere.rb")), os.Symlink(s.host.at("elsewhere.rb"), s.host.at(gitlabFile))); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&removal{options: s.options(), streams: s.streams()}).run(t.Context()); err == nil || !strings.Contains(err.Error(), "it is L") {
+		t.Errorf("it ends with %v", err)
+	}
+	if told := s.was(); len(told) > 0 {
+		t.Errorf("nothing is uninstalled, and this was done: %q", told)
+	}
 }
 
 // TestServicesFail: what could not be told is told the next time.

@@ -4,10 +4,11 @@ package omnibus
 type how int
 
 const (
-	set  how = iota // it is replaced; a later line of gitlab.rb replaces ours
-	text            // a text, below what is there
-	list            // entries, after those that are there
-	off             // value is a host: the key is false where the vhost has that host
+	set   how = iota // it is replaced; a later line of gitlab.rb replaces ours
+	text             // a text, below what is there
+	list             // entries, after those that are there
+	least            // a number, unless a greater one is there
+	off              // value is a host: the key is false where the vhost has that host
 )
 
 // setting is one key of gitlab.rb.

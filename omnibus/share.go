@@ -2,7 +2,6 @@ package omnibus
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -101,64 +100,16 @@ func occupied(f generator.Facts, pkg Package, r *Resolved, add reporter) {
 // gitlabKey is where a setting of GitLab's vhost is: from 19.2 on below the
 // service, or still at the old place, which Omnibus translates.
 func gitlabKey(pkg Package, r *Resolved, name string) []string {
-	nested := []string{"gitlab_rails", "nginx", name}
-	if old := []string{"nginx", name}; !pkg.Nested || r.at(nested...) == nil && r.at(old...) != nil {
+	return placed(pkg, r, "gitlab_rails", "nginx", name)
+}
+
+// placed is gitlabKey for the vhost of any service, with its old place.
+func placed(pkg Package, r *Resolved, service, flat, name string) []string {
+	nested := []string{service, "nginx", name}
+	if old := []string{flat, name}; !pkg.Nested || r.at(nested...) == nil && r.at(old...) != nil {
 		return old
 	}
 	return nested
-}
-
-// neighbours looks for others of GitLab's vhosts on the balancer's port.
-func neighbours(f generator.Facts, pkg Package, r *Resolved, add reporter) {
-	lb := f.Spec.LoadBalancer
-	share := lb.ShareWithGitLab
-	if f.Topology.Front == nil || f.Topology.Edge == nil {
-		return
-	}
-	var ports []string // that nginx cannot have as well
-	for _, address := range lb.Listen {
-		if port, all := everywhere(address); all || share.Enabled {
-			ports = append(ports, port)
-		}
-	}
-	for _, n := range []struct{ url, flat, service string }{
-		{"registry_external_url", "registry_nginx", "registry"},
-		{"pages_external_url", "pages_nginx", "gitlab_pages"},
-		{"mattermost_external_url", "mattermost_nginx", "mattermost"},
-	} {
-		address := r.text(n.url)
-		u, err := url.Parse(address)
-		if err != nil || u.Scheme != "https" {
-			continue // not there, or on port 80
-		}
-		key := []string{n.flat, "listen_port"}
-		if pkg.Nested {
-			key = []string{n.service, "nginx", "listen_port"}
-		}
-		at := portIn(u)
-		if told := fmt.Sprint(r.at(key...)); told != "<nil>" && told != "" {
-			at = told
-		}
-		if !slices.Contains(ports, at) {
-			continue
-		}
-		why, fix := "the TCP balancer takes the port and passes every name but kas's to one address of GitLab's nginx", ""
-		if !share.Enabled {
-			why = "the TCP balancer takes the port of every address, and GitLab's nginx would not start"
-			fix = "give the balancer an address of its own in loadBalancer.listen, and nginx others in " + rubyKey(append(key[:len(key)-1:len(key)-1], "listen_addresses"))
-		} else {
-			_, port, err := net.SplitHostPort(share.Address)
-			if err != nil {
-				continue // the spec was checked
-			}
-			fix = "set " + rubyKey(key) + " = " + port
-			if share.ProxyProtocol != spec.ProxyNone {
-				key[len(key)-1] = "proxy_protocol"
-				fix += " and " + rubyKey(key) + " = true"
-			}
-		}
-		add(diag.Error, CodeNeighbour, n.url, address+" is on port "+at+", too", why, fix)
-	}
 }
 
 // narrowed says that people lose IPv6: GitLab's nginx has listened there, and

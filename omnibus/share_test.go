@@ -80,6 +80,22 @@ func TestCleartextOfBothPlaces(t *testing.T) {
 	}
 }
 
+// TestTLSOfBothPlaces: Omnibus's own vhost speaks TLS to a kas that ends it, and
+// kasgen's, which takes its place in an older package, does not.
+func TestTLSOfBothPlaces(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "attributes.json")
+	omnibustest.Write(t, file, `{"gitlab_kas": {"certificate_file": "/c", "key_file": "/k", "kubernetes_api_certificate_file": "/c", "kubernetes_api_key_file": "/k"}}`)
+	for version, refused := range map[string]bool{"18.5": true, "18.10": true, "18.11": false, "19.2": false} {
+		m := newMachine(t)
+		omnibustest.Certificate(t, m.at("var/lib/kasgen/tls"), "kas.gitlab.example.com")
+		_, out := m.run(m.binary, "omnibus", "reconfigure", "--check", "--gitlab-version", version, "--attributes", file, "-f", m.spec(named("packaged", 22)))
+		if strings.Contains(out, "error: KAS5103") != refused {
+			t.Errorf("in %s: want %t: %s", version, refused, out)
+		}
+	}
+}
+
 // TestIPv6OfPort80: a balancer that listens on IPv6 has the redirect beside it.
 func TestIPv6OfPort80(t *testing.T) {
 	t.Parallel()

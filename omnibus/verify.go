@@ -3,6 +3,7 @@ package omnibus
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"kasgen/generator"
@@ -26,10 +27,12 @@ const (
 	CodeUnreadable = "KAS5111"
 )
 
-// KAS513x: what GitLab's nginx has that does not go with a port that is shared.
+// KAS513x: how GitLab's nginx listens, where that does not go with a port that is
+// shared or with vhosts beside GitLab's.
 const (
 	CodeCleartext = "KAS5130"
 	CodeIPv6      = "KAS5131"
+	CodeHidden    = "KAS5132"
 )
 
 // verify looks at what Omnibus last worked with: faults in it that would end a
@@ -50,6 +53,7 @@ func (p *plan) verify(f generator.Facts, vhosts bool) diag.Findings {
 	sharing(f, pkg, r, add)
 	neighbours(f, pkg, r, add)
 	narrowed(f, pkg, r, add)
+	hidden(f, pkg, r, add)
 	if r.at("gitlab_kas", "extra_config_command") != nil && r.text("gitlab_kas", "extra_config_command") != "" {
 		add(diag.Warning, CodeExtra, "gitlab_kas['extra_config_command']", "kas reads more settings from a command",
 			"they may change listeners and paths, and nobody here sees them", "see that it sets neither agent.listen nor agent.kubernetes_api")
@@ -128,7 +132,7 @@ func pairs(f generator.Facts, pkg Package, r *Resolved, add reporter) {
 		}
 	}
 	agents, kubernetes := has("certificate_file"), has("kubernetes_api_certificate_file")
-	_, own := packaged(f.Topology, Package{GRPC: true, Limits: true, Native: pkg.Native})
+	_, own := packaged(f.Topology, pkg)
 	switch {
 	case agents != kubernetes:
 		add(diag.Error, CodePair, "gitlab_kas['kubernetes_api_certificate_file']", "one of kas's listeners for agents and the Kubernetes API has a certificate, and the other none",
@@ -154,6 +158,10 @@ func overruled(s settings, r *Resolved) diag.Findings {
 			ok = strings.Contains(t, markBegin+"\n"+fmt.Sprint(one.value)+"\n"+markEnd)
 		case list:
 			ok = holds(got, one.value)
+		case least:
+			n, err := strconv.Atoi(fmt.Sprint(got))
+			want, _ := one.value.(int)
+			ok = err == nil && n >= want
 		case off:
 		}
 		if !ok {

@@ -57,8 +57,8 @@ func samePorts(addresses []string) int {
 	return len(slices.Compact(ports))
 }
 
-// vhosts is the file of vhosts that Omnibus has no keys for, or nil.
-func vhosts(f generator.Facts, pkg Package) ([]byte, error) {
+// web is what of a topology Omnibus has no keys for in nginx's http{}.
+func web(f generator.Facts, pkg Package) topology.Web {
 	t, certs := f.Topology, f.Topology.Certs
 	w := topology.Web{HTTP2Directive: pkg.HTTP2Directive}
 	if t.Web != nil {
@@ -82,6 +82,28 @@ func vhosts(f generator.Facts, pkg Package) ([]byte, error) {
 			w.Redirect.Challenge = certs.Webroot
 		}
 	}
+	return w
+}
+
+// hostsOf are the names of all vhosts that GitLab's nginx gets.
+func hostsOf(f generator.Facts, pkg Package) []string {
+	w := web(f, pkg)
+	var names []string
+	if w.Redirect != nil {
+		names = slices.Clone(w.Redirect.Hosts)
+	}
+	for _, site := range w.Sites {
+		names = append(names, site.Host)
+	}
+	if site, own := packaged(f.Topology, pkg); own {
+		names = append(names, site.Host)
+	}
+	return names
+}
+
+// vhosts is the file of vhosts that Omnibus has no keys for, or nil.
+func vhosts(f generator.Facts, pkg Package) ([]byte, error) {
+	t, w := f.Topology, web(f, pkg)
 	if w.Redirect == nil && len(w.Sites) == 0 {
 		return nil, nil
 	}

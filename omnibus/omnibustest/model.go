@@ -53,7 +53,7 @@ func Model(t testing.TB, root, version, resolved string) {
 			vhosts = append(vhosts, "/"+kasVhost)
 		}
 	}
-	m.write(conf+"nginx.conf", "nginx.conf", with(m.at("nginx"), map[string]any{"custom_nginx_config": "", "Vhosts": vhosts}))
+	m.write(conf+"nginx.conf", "nginx.conf", with(m.at("nginx"), map[string]any{"custom_nginx_config": "", "server_names_hash_bucket_size": 64, "Vhosts": vhosts}))
 	m.write(conf+"nginx-status.conf", "nginx-status.conf", nil)
 	m.write(conf+"upstream_definitions/gitlab-workhorse.conf", "workhorse.conf", nil)
 	m.write(rails, "gitlab-rails.conf", with(gitlab, map[string]any{"listen_addresses": []string{"*"}, "listen_port": 443, "proxy_protocol": false,

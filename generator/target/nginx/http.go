@@ -106,7 +106,7 @@ func webOf(t topology.Topology) (web, error) {
 			v.Defaults = append(v.Defaults, siteOf(w, s, " default_server"))
 		}
 	}
-	v.NamesBucket = bucket(names)
+	v.NamesBucket = Bucket(names)
 	return v, nil
 }
 

@@ -102,7 +102,7 @@ func renderStream(t topology.Topology) ([]bundle.File, error) {
 			v.Maps = append(v.Maps, s)
 		}
 	}
-	v.MapBucket = bucket(names)
+	v.MapBucket = Bucket(names)
 	data, err := target.Execute("nginx/stream.conf.tmpl", word, v)
 	if err != nil {
 		return nil, err
@@ -180,10 +180,10 @@ func upstreamOf(b topology.Backend) (upstream, error) {
 	return u, nil
 }
 
-// bucket is the size that a bucket of a hash table needs for the longest of
-// the names, where it is more than nginx's own 64: a pointer to the value, the
+// Bucket is the size that a bucket of a hash table needs for the longest of
+// the names, or 0 where nginx's own 64 is enough: a pointer to the value, the
 // name with its length, and a pointer that ends the bucket (ngx_hash.c).
-func bucket(names []string) int {
+func Bucket(names []string) int {
 	need := 0
 	for _, name := range names {
 		need = max(need, (len(name)+2+7)/8*8+16)
