@@ -132,7 +132,7 @@ func (c Check) wait(ctx context.Context, l *lab.Lab, a lab.Agent) (Verdict, stri
 	if err != nil {
 		return Failed, err.Error()
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // what it says is of no check
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	conn.Connect()
