@@ -53,6 +53,16 @@ func (h host) readPending() ([]string, time.Time, error) {
 	return list, info.ModTime(), nil
 }
 
+// await has what is pending wait for a run of chef from now on. What somebody
+// has written down before, show-config may be, is none.
+func (h host) await() error {
+	now := time.Now()
+	if err := os.Chtimes(h.at(pendingFile), now, now); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // errFailed says that the reconfigure before this has not come to its end.
 var errFailed = errors.New("gitlab-ctl reconfigure has failed, or has not run: nothing was reloaded")
 

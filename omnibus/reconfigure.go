@@ -65,7 +65,7 @@ func (r *reconfiguration) run(ctx context.Context) error {
 		if _, err := r.before(asking); err != nil {
 			return r.refused(err)
 		}
-		return r.stop(ctx)
+		return cmp.Or(r.stop(ctx), r.host.await())
 	}
 	settled, err := r.before(ctx)
 	if err != nil || settled {

@@ -301,6 +301,24 @@ func readUnit(t *testing.T, h host, name string) string {
 	return string(data)
 }
 
+// TestOnlyChefCounts: attributes that were written before chef's run, by
+// show-config for one, do not make a run that fails afterwards one that has not.
+func TestOnlyChefCounts(t *testing.T) { //nolint:paralleltest // PATH is the process's
+	s := newTold(t)
+	s.install()
+	before := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(s.host.at(pendingFile), before, before); err != nil {
+		t.Fatal(err)
+	}
+	s.chefRan(-time.Hour)
+	if err := errors.Join(s.hook("pre"), s.hook("post")); err != nil {
+		t.Fatal(err)
+	}
+	if told := s.was(); len(told) > 0 || !strings.Contains(s.errs.String(), "nothing was reloaded") {
+		t.Errorf("chef has not run, and this was done: %q\n%s", told, s.errs.String())
+	}
+}
+
 // TestUninstallThatFails: services end only where everything else can.
 func TestUninstallThatFails(t *testing.T) { //nolint:paralleltest // PATH is the process's
 	s := newTold(t)
