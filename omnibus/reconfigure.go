@@ -119,7 +119,7 @@ func (r *reconfiguration) before(ctx context.Context) (settled bool, err error) 
 	if p, err = p.withPending(nil, r.force); err != nil {
 		return false, err
 	}
-	refused, _ := r.host.nginxRefuses(ctx)
+	refused, included := r.host.nginxRefuses(ctx)
 	placeholder, err := p.placeholder()
 	if err != nil {
 		return false, err
@@ -141,7 +141,7 @@ func (r *reconfiguration) before(ctx context.Context) (settled bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	if _, included := r.host.nginxRefuses(ctx); r.hook == "pre" && !asked && !included {
+	if r.hook == "pre" && !asked && !included {
 		// install placed them, and nginx has not read them yet.
 		if err := p.nginxAccepts(ctx, nil); err != nil {
 			return false, err
