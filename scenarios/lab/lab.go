@@ -168,11 +168,18 @@ func (l *Lab) Topology() string { return l.bundle.Lock.Topology }
 // Left says what of the bundle does not run here.
 func (l *Lab) Left() diag.Findings { return l.bundle.Left() }
 
+// patience is how long clients stay connected while roles drain: longer than the
+// 30 s that kasgen's own files give streams. A real nginx whose file sets no
+// limit, as GitLab's does not, would wait for them without end.
+const patience = 45 * time.Second
+
 // Close drains the roles, ends everything and removes what was made.
 func (l *Lab) Close() error {
 	l.ended.Store(true)
 	l.drain()
+	late := time.AfterFunc(patience, l.stop)
 	err := l.roles.Wait()
+	late.Stop()
 	l.stop()
 	for _, p := range l.pods {
 		p.stop()

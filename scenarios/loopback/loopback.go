@@ -15,7 +15,7 @@ import (
 func (p *Ports) Move(s *spec.Spec) error {
 	var fault error
 	move := func(address *string) {
-		at, err := p.take()
+		at, err := p.Take()
 		if err != nil {
 			fault = errors.Join(fault, err)
 			return

@@ -23,10 +23,10 @@ const firstPort, lastPort = 16384, 32767
 // tries is enough where all but one port in ten are taken.
 const tries = 200
 
-// take chooses a free port. A socket is bound to it that never listens: who
+// Take chooses a free port of 127.0.0.1, as host:port. A socket is bound to it that never listens: who
 // binds without SO_REUSEADDR, as the next choice does, is refused the port, and
 // who binds with it, as servers do, is not.
-func (p *Ports) take() (string, error) {
+func (p *Ports) Take() (string, error) {
 	var last error
 	for range tries {
 		port := firstPort + rand.IntN(lastPort-firstPort+1)

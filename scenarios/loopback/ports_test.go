@@ -12,7 +12,7 @@ import (
 func TestPorts(t *testing.T) {
 	t.Parallel()
 	var p Ports
-	at, err := p.take()
+	at, err := p.Take()
 	if err != nil {
 		t.Fatal(err)
 	}

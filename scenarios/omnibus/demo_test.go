@@ -116,6 +116,14 @@ func TestDemoOnNginx(t *testing.T) {
 				}
 				moved.LoadBalancer.ShareWithGitLab.Address = omnibustest.Free(t)
 				shared = moved.LoadBalancer.Listen[0]
+				if s.topology == "A" {
+					_, port, err := net.SplitHostPort(shared)
+					if err != nil {
+						t.Fatal(err)
+					}
+					// People find GitLab where the balancer is.
+					moved.GitLab.ExternalURL = "https://gitlab.example.com:" + port
+				}
 			})
 			other := map[string]string{"443": omnibustest.Free(t), "80": omnibustest.Free(t), "8060": omnibustest.Free(t)}
 			omnibustest.Adapt(t, root, func(port string) string {
