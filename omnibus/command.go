@@ -91,8 +91,8 @@ A file that GitLab's nginx refuses is taken back, with all others.`,
 	f := cmd.Flags()
 	f.BoolVar(&r.check, "check", false, "write nothing; exit 2 if anything would be changed")
 	f.BoolVar(&r.force, "force", false, "replace files that were changed by hand")
-	f.StringVar(&r.hook, "hook", "", "which hook of gitlab-ctl this is: pre or post; exit 86 refuses")
-	cli.Complete(cmd, "hook", func() []string { return []string{"pre", "post"} })
+	f.StringVar(&r.hook, "hook", "", "which hook of gitlab-ctl this is: pre or post, or recover where pre was ended; exit 86 refuses")
+	cli.Complete(cmd, "hook", func() []string { return []string{"pre", "post", "recover"} })
 	return cmd
 }
 
