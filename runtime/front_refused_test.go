@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -77,20 +76,7 @@ drain: 1s
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := fmt.Sprintf(`worker_processes 1;
-pid %[1]s/nginx.pid;
-events {}
-http {
-    access_log off;
-    server {
-        listen %[2]s ssl;
-        server_name kas.example.com;
-        ssl_certificate %[1]s/kas.crt;
-        ssl_certificate_key %[1]s/kas.key;
-        return 204;
-    }
-}
-`, state, bind)
+	good := nginxTLS(state, bind)
 	bad := good + "and_what_nobody_knows on;\n"
 	write("nginx.conf", good)
 	front, err := newNativeFront(t.Context(), h, native.Config{Kind: native.Nginx, Path: at("nginx.conf"), Binds: []string{bind}}, at("run"), nil,
@@ -116,20 +102,7 @@ http {
 		}
 		return leaf.NotAfter
 	}
-	ask := func(path string) (int, string) {
-		t.Helper()
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		resp, err := client.Get("http://" + web + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(body)
-	}
+	ask := func(path string) (int, string) { t.Helper(); return get(t, "http://"+web+path) }
 	await := func(what string, f func() bool) {
 		t.Helper()
 		for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(10 * time.Millisecond) {

@@ -3,7 +3,6 @@ package runtime
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -112,20 +111,7 @@ func TestNativeRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	bind := free.Addr().String()
-	if err := errors.Join(free.Close(), os.WriteFile(at("nginx.conf"), fmt.Appendf(nil, `worker_processes 1;
-pid %[1]s/nginx.pid;
-events {}
-http {
-    access_log off;
-    server {
-        listen %[2]s ssl;
-        server_name kas.example.com;
-        ssl_certificate %[1]s/kas.crt;
-        ssl_certificate_key %[1]s/kas.key;
-        return 204;
-    }
-}
-`, w.state, bind), 0o600)); err != nil {
+	if err := errors.Join(free.Close(), os.WriteFile(at("nginx.conf"), []byte(nginxTLS(w.state, bind)), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	var log said

@@ -70,19 +70,7 @@ func TestObservability(t *testing.T) {
 	if address == "" {
 		t.Fatalf("nobody listens:\n%s", &log)
 	}
-	ask := func(path string) (int, string) {
-		t.Helper()
-		resp, err := http.Get("http://" + address + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(body)
-	}
+	ask := func(path string) (int, string) { t.Helper(); return get(t, "http://"+address+path) }
 	if code, _ := ask("/liveness"); code != http.StatusOK {
 		t.Error(code)
 	}
