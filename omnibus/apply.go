@@ -147,7 +147,7 @@ func (h host) nginxRefuses(ctx context.Context) (refusal error, ours bool) {
 // nginxRefusesAlone is why the package's nginx does not read the vhosts in a
 // file that has nothing else, but what they take from Omnibus's. It says so of
 // one of ours: the vhosts, and the certificate that they name.
-func (h host) nginxRefusesAlone(ctx context.Context, ours ...string) error {
+func (h host) nginxRefusesAlone(ctx context.Context, ours []string) error {
 	if !h.has(nginxBinary) || !h.has(filepath.Join(Directory, vhostsPath)) {
 		return nil
 	}
@@ -189,15 +189,14 @@ func faulty(err error) string {
 func (p *plan) nginxAccepts(ctx context.Context, before error) error {
 	h := p.host
 	err, included := h.nginxRefuses(ctx)
-	switch {
-	case !included && p.watched != "":
-		err = h.nginxRefusesAlone(ctx, h.bundle(), p.watched)
-	case !included:
-		err = h.nginxRefusesAlone(ctx, h.bundle())
-	case before != nil && err != nil && !strings.Contains(faulty(err), h.bundle()):
-		return nil
+	if !included {
+		ours := []string{h.bundle()}
+		if p.watched != "" {
+			ours = append(ours, p.watched)
+		}
+		err, before = h.nginxRefusesAlone(ctx, ours), nil
 	}
-	if err == nil {
+	if err == nil || before != nil && !strings.Contains(faulty(err), h.bundle()) {
 		return nil
 	}
 	var fs diag.Findings

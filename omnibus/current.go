@@ -47,7 +47,7 @@ func (o options) current(ctx context.Context, ask bool, warn func(format string,
 		found = raised(showConfig, text.String()+"\n"+errs.String())
 	}
 	if len(found) == 0 {
-		warn("kasgen: gitlab.rb has changed, and `gitlab-ctl show-config` does not say how, so the settings of the last run count: %v", failure)
+		warn("kasgen: `gitlab-ctl show-config` does not say what Omnibus's settings are now, so the settings of the last run count: %v", failure)
 	}
 	r, err = ReadResolved("", o.host.root)
 	return r, found, err

@@ -172,6 +172,16 @@ func TestOldSettings(t *testing.T) { //nolint:paralleltest // PATH is the proces
 			t.Errorf("%s: %v, want exit code %d and %q\n%s", tt.name, err, tt.code, tt.says, s.errs.String())
 		}
 	}
+	// gitlab.rb is newer, so that it is asked at once: not again because of what
+	// the last run says.
+	soon := later.Add(time.Minute)
+	if err := os.Chtimes(s.host.at(gitlabFile), soon, soon); err != nil {
+		t.Fatal(err)
+	}
+	s.errs.Reset()
+	if err := s.hook("pre"); err != nil || strings.Count(s.errs.String(), "does not say what Omnibus's settings are now") != 1 || !strings.Contains(s.errs.String(), "warning: KAS5102") {
+		t.Errorf("asked once: %v\n%s", err, s.errs.String())
+	}
 }
 
 // TestHookRecovers: a run that was killed is put back before chef reads files.

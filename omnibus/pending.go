@@ -106,19 +106,23 @@ func (o options) again(ctx context.Context, p *plan) {
 func (h host) stopGone(ctx context.Context, list []string) error {
 	var gone []string
 	for _, p := range list {
-		if strings.HasPrefix(p, unitsFolder+"/") && slices.Contains([]string{".service", ".socket", ".path"}, path.Ext(p)) && !h.has(p) {
+		if strings.HasPrefix(p, unitsFolder+"/") && path.Ext(p) != ".conf" && !h.has(p) {
 			gone = append(gone, path.Base(p))
 		}
 	}
 	if len(gone) == 0 || !h.real() || !h.managed() {
 		return nil
 	}
-	if slices.Contains(list, path.Join(unitsFolder, "kasgen.target")) && !h.has(filepath.Join(unitsFolder, "kasgen.target")) {
-		// Or it would be wanted at each boot, and missed.
-		return h.run(ctx, "systemctl", append([]string{"disable", "--now", "kasgen.target"}, gone...)...)
-	}
 	const notLoaded = 5 // it has been stopped, and forgotten
 	if err := h.run(ctx, "systemctl", append([]string{"stop"}, gone...)...); err != nil && exitCode(err) != notLoaded {
+		return err
+	}
+	if !slices.Contains(gone, "kasgen.target") {
+		return nil
+	}
+	// It would be wanted at each boot, and missed. `systemctl disable` complains of
+	// a unit whose file is not there.
+	if err := os.Remove(h.at(filepath.Join(unitsFolder, "multi-user.target.wants", "kasgen.target"))); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -48,7 +48,7 @@ func TestOmnibusRaises(t *testing.T) {
 					t.Errorf("%q is not in %s", want, out)
 				}
 			}
-			if strings.Contains(out, "does not say how") || c.value != "" && strings.Contains(out, c.value) {
+			if strings.Contains(out, "does not say what Omnibus's settings are now") || c.value != "" && strings.Contains(out, c.value) {
 				t.Errorf("it prints a value, or does not know: %s", out)
 			}
 			omnibustest.Write(t, m.at("etc/gitlab/gitlab.rb"), rb)
@@ -68,10 +68,10 @@ func TestOmnibusRaisesUnknown(t *testing.T) {
 	rb := omnibustest.Read(t, m.at("etc/gitlab/gitlab.rb"))
 	omnibustest.Write(t, m.at("etc/gitlab/gitlab.rb"), rb+"raise 'of hidden reasons'\n")
 	// Chef's own end says it.
-	if out := m.ctl(1, "reconfigure"); !strings.Contains(out, "does not say how") || strings.Contains(out, "reconfigure is stopped") {
+	if out := m.ctl(1, "reconfigure"); !strings.Contains(out, "does not say what Omnibus's settings are now") || strings.Contains(out, "reconfigure is stopped") {
 		t.Error(out)
 	}
-	if out := m.kasgen(0, "omnibus", "reconfigure", "--hook", "pre"); strings.Contains(out, "hidden") || !strings.Contains(out, "does not say how") {
+	if out := m.kasgen(0, "omnibus", "reconfigure", "--hook", "pre"); strings.Contains(out, "hidden") || !strings.Contains(out, "does not say what Omnibus's settings are now") {
 		t.Error(out)
 	}
 }

@@ -184,6 +184,9 @@ func (r *reconfiguration) planned(ctx context.Context) (*plan, error) {
 	var p *plan
 	now := r.options
 	for _, ask := range []bool{false, true} {
+		if ask && r.host.rewritten() {
+			break // it was asked, and has not said
+		}
 		known, found, err := r.current(ctx, ask, r.warn)
 		if err != nil {
 			return nil, fmt.Errorf("reading Omnibus's settings: %w", err)

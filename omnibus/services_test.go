@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,6 +144,26 @@ func TestServices(t *testing.T) { //nolint:paralleltest // PATH is the process's
 		"systemctl try-restart kasgen-reload.path",
 		"systemctl enable --now kasgen.target",
 		probe)
+
+	// Where nothing of kasgen's runs any more, nothing is wanted at the next boot.
+	wanted := s.host.at(filepath.Join(unitsFolder, "multi-user.target.wants", "kasgen.target"))
+	put(t, wanted, "a link, on a machine")
+	put(t, s.host.at("etc/gitlab/ssl/gitlab.example.com.crt"), "it is only looked for")
+	put(t, s.host.at("etc/gitlab/ssl/gitlab.example.com.key"), "it is only looked for")
+	put(t, s.host.at(specFile), dSpec("tls: {source: omnibus}\n"))
+	must(s.hook("pre"))
+	want("to Omnibus's certificate, before chef", "systemctl stop kasgen-reload.path kasgen-reload.service kasgen.target")
+	if _, err := os.Lstat(wanted); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is gone is wanted at boot: %v", err)
+	}
+	s.chef()
+	must(s.hook("post"))
+	want("to Omnibus's certificate, after chef", "gitlab-ctl hup nginx", "systemctl daemon-reload", probe)
+	put(t, s.host.at(specFile), dSpec(""))
+	must(s.hook("pre"))
+	s.chef()
+	must(s.hook("post"))
+	s.was()
 
 	put(t, s.host.at(specFile), killedSpec)
 	s.chefRan(-time.Hour)
